@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0
+# make help
+
+B	?= $(CURDIR)/build
+J	?= $(shell nproc)
+TIMEOUT	?= 600
+KSRC	?=
+export B J TIMEOUT KSRC
+
+S := scripts
+
+help:
+	@echo 'make run        boot base and patched kernel, print what each does to huge leaves'
+	@echo 'make test       KUnit suite and kselftest on the patched kernel'
+	@echo 'make check      patches, mirror, style, the harness itself: no compiler'
+	@echo 'make must-fail  drop each fix in turn: exactly its tests fail'
+	@echo 'make kunit, make selftests    the halves of make test'
+	@echo
+	@echo 'make tree       patches/ -> branch series of build/linux (work there)'
+	@echo 'make export     branch series -> patches/, series, mirror'
+	@echo 'make each       every patch builds W=1 and passes KUnit'
+	@echo 'make mbox       the series as mail, for git am and b4'
+	@echo 'make clean      remove objects and results (keeps trees and the download)'
+	@echo
+	@echo 'KSRC=$(KSRC)	v7.3 tree to use instead of the download'
+	@echo 'B=$(B)	everything that is made goes there (12 GB)'
+	@echo 'J=$(J)	jobs    TIMEOUT=$(TIMEOUT)	seconds a boot may take'
+
+setup:
+	@$(S)/setup.sh
+tree: setup
+	@$(S)/tree.sh
+run kunit selftests each must-fail: tree
+	@$(S)/$@.sh
+test: tree
+	@$(S)/test.sh
+mbox export: setup
+	@$(S)/$@.sh
+check: setup
+	@$(S)/check.py
+clean:
+	rm -rf $(B)/results $(B)/*/.obj-* $(B)/ccache
+
+.PHONY: help setup tree run kunit selftests each must-fail test mbox export check clean

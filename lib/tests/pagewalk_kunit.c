@@ -1,0 +1,1940 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test cases for the page table walkers in mm/pagewalk.c
+ *
+ * Each case builds a small address space, walks it with callbacks that do
+ * nothing but take notes, and compares the notes with a list of the calls that
+ * the walk must make. Nothing reads or writes what is mapped: there need not be
+ * anything behind the PFNs.
+ */
+#include <kunit/test.h>
+
+#include <linux/anon_inodes.h>
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/hugetlb.h>
+#include <linux/leafops.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pagewalk.h>
+#include <linux/pgtable.h>
+#include <linux/sizes.h>
+#include <linux/vmalloc.h>
+
+#include <asm/tlb.h>
+
+#include "../mm/internal.h"
+
+#define MAX_CALLS	(PTRS_PER_PTE + 64)
+
+/* CALL_PGD to CALL_PMD are the depth that ->pte_hole() gets, too. */
+enum call_kind {
+	CALL_PGD,
+	CALL_P4D,
+	CALL_PUD,
+	CALL_PMD,
+	CALL_PTE,
+	CALL_HOLE,
+	CALL_GAP,	/* ->pte_hole() where no VMA is */
+	CALL_HUGETLB,
+	CALL_TEST,
+	CALL_PRE,
+	CALL_POST,
+	CALL_INSTALL,
+	NR_CALL_KINDS
+};
+
+static const char * const call_name[NR_CALL_KINDS] = {
+	"pgd_entry", "p4d_entry", "pud_entry", "pmd_entry", "pte_entry",
+	"pte_hole", "pte_hole (no VMA)", "hugetlb_entry", "test_walk",
+	"pre_vma", "post_vma", "install_pte",
+};
+
+#define ENTRIES	(BIT(CALL_PGD) | BIT(CALL_P4D) | BIT(CALL_PUD) | \
+		 BIT(CALL_PMD) | BIT(CALL_PTE))
+#define HOLES	(BIT(CALL_HOLE) | BIT(CALL_GAP))
+
+struct call {
+	enum call_kind kind;
+	int depth;
+	unsigned long addr;
+	unsigned long end;
+};
+
+struct call_list {
+	unsigned int nr;
+	struct call call[MAX_CALLS];
+};
+
+struct pagewalk_test {
+	struct mm_struct *mm;
+	/* What the callbacks answer, by kind; an ACTION_AGAIN only once. */
+	int ret[NR_CALL_KINDS];
+	enum page_walk_action action[NR_CALL_KINDS];
+	/* The file of open_pfn_file(): its first PFN, the order of new leaves. */
+	unsigned long pfn;
+	unsigned int order;
+	struct call_list got;
+	struct call_list want;
+};
+
+static void add_call(struct call_list *list, enum call_kind kind,
+		     unsigned long addr, unsigned long end, int depth)
+{
+	if (list->nr < MAX_CALLS)
+		list->call[list->nr] = (struct call){ kind, depth, addr, end };
+	list->nr++;
+}
+
+/* The callbacks */
+
+static int note_call(struct mm_walk *walk, enum call_kind kind,
+		     unsigned long addr, unsigned long end, int depth)
+{
+	struct pagewalk_test *t = walk->private;
+
+	add_call(&t->got, kind, addr, end, depth);
+	walk->action = t->action[kind];
+	if (walk->action == ACTION_AGAIN)
+		t->action[kind] = ACTION_SUBTREE;
+	return t->ret[kind];
+}
+
+static int note_pgd(pgd_t *pgd, unsigned long addr, unsigned long end,
+		    struct mm_walk *walk)
+{
+	return note_call(walk, CALL_PGD, addr, end, 0);
+}
+
+static int note_p4d(p4d_t *p4d, unsigned long addr, unsigned long end,
+		    struct mm_walk *walk)
+{
+	return note_call(walk, CALL_P4D, addr, end, 0);
+}
+
+static int note_pud(pud_t *pud, unsigned long addr, unsigned long end,
+		    struct mm_walk *walk)
+{
+	return note_call(walk, CALL_PUD, addr, end, 0);
+}
+
+static int note_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
+		    struct mm_walk *walk)
+{
+	return note_call(walk, CALL_PMD, addr, end, 0);
+}
+
+static int note_pte(pte_t *pte, unsigned long addr, unsigned long end,
+		    struct mm_walk *walk)
+{
+	return note_call(walk, CALL_PTE, addr, end, 0);
+}
+
+static int note_hole(unsigned long addr, unsigned long end, int depth,
+		     struct mm_walk *walk)
+{
+	bool gap = !walk->vma && !walk->no_vma;
+
+	return note_call(walk, gap ? CALL_GAP : CALL_HOLE, addr, end, depth);
+}
+
+static int note_hugetlb(pte_t *pte, unsigned long hmask, unsigned long addr,
+			unsigned long end, struct mm_walk *walk)
+{
+	return note_call(walk, CALL_HUGETLB, addr, end, 0);
+}
+
+static int note_test(unsigned long addr, unsigned long end,
+		     struct mm_walk *walk)
+{
+	return note_call(walk, CALL_TEST, addr, end, 0);
+}
+
+static int note_pre(unsigned long addr, unsigned long end,
+		    struct mm_walk *walk)
+{
+	return note_call(walk, CALL_PRE, addr, end, 0);
+}
+
+static void note_post(struct mm_walk *walk)
+{
+	note_call(walk, CALL_POST, walk->vma->vm_start, walk->vma->vm_end, 0);
+}
+
+static int note_install(unsigned long addr, unsigned long end, pte_t *pte,
+			struct mm_walk *walk)
+{
+	*pte = make_pte_marker(PTE_MARKER_GUARD);
+	return note_call(walk, CALL_INSTALL, addr, end, 0);
+}
+
+static int walk_any_vma(unsigned long addr, unsigned long end,
+			struct mm_walk *walk)
+{
+	return 0;
+}
+
+static struct mm_walk_ops make_ops(unsigned int kinds)
+{
+	return (struct mm_walk_ops) {
+		.pgd_entry	= kinds & BIT(CALL_PGD) ? note_pgd : NULL,
+		.p4d_entry	= kinds & BIT(CALL_P4D) ? note_p4d : NULL,
+		.pud_entry	= kinds & BIT(CALL_PUD) ? note_pud : NULL,
+		.pmd_entry	= kinds & BIT(CALL_PMD) ? note_pmd : NULL,
+		.pte_entry	= kinds & BIT(CALL_PTE) ? note_pte : NULL,
+		.pte_hole	= kinds & HOLES ? note_hole : NULL,
+		.hugetlb_entry	= kinds & BIT(CALL_HUGETLB) ? note_hugetlb : NULL,
+		.test_walk	= kinds & BIT(CALL_TEST) ? note_test : NULL,
+		.pre_vma	= kinds & BIT(CALL_PRE) ? note_pre : NULL,
+		.post_vma	= kinds & BIT(CALL_POST) ? note_post : NULL,
+		.install_pte	= kinds & BIT(CALL_INSTALL) ? note_install : NULL,
+		.walk_lock	= PGWALK_RDLOCK,
+	};
+}
+
+/* Walks: nothing may ASSERT while a lock is held, so these only return. */
+
+static int walk_range(struct pagewalk_test *t, unsigned int kinds,
+		      unsigned long start, unsigned long end)
+{
+	struct mm_walk_ops ops = make_ops(kinds);
+	int err;
+
+	mmap_read_lock(t->mm);
+	err = walk_page_range(t->mm, start, end, &ops, t);
+	mmap_read_unlock(t->mm);
+	return err;
+}
+
+static int walk_range_unsafe(struct pagewalk_test *t, unsigned int kinds,
+			     unsigned long start, unsigned long end)
+{
+	struct mm_walk_ops ops = make_ops(kinds);
+	int err;
+
+	mmap_read_lock(t->mm);
+	err = walk_page_range_mm_unsafe(t->mm, start, end, &ops, t);
+	mmap_read_unlock(t->mm);
+	return err;
+}
+
+/* The range may leave the VMA, which is the one at @addr. */
+static int walk_range_vma(struct pagewalk_test *t, unsigned int kinds,
+			  unsigned long addr, unsigned long start,
+			  unsigned long end)
+{
+	struct mm_walk_ops ops = make_ops(kinds);
+	int err;
+
+	mmap_read_lock(t->mm);
+	err = walk_page_range_vma(vma_lookup(t->mm, addr), start, end, &ops, t);
+	mmap_read_unlock(t->mm);
+	return err;
+}
+
+static int walk_vma(struct pagewalk_test *t, unsigned int kinds,
+		    unsigned long addr)
+{
+	struct mm_walk_ops ops = make_ops(kinds);
+	int err;
+
+	mmap_read_lock(t->mm);
+	err = walk_page_vma(vma_lookup(t->mm, addr), &ops, t);
+	mmap_read_unlock(t->mm);
+	return err;
+}
+
+static int walk_kernel(struct pagewalk_test *t, unsigned int kinds,
+		       unsigned long start, unsigned long end)
+{
+	struct mm_walk_ops ops = make_ops(kinds);
+	int err;
+
+	mmap_read_lock(&init_mm);
+	err = walk_kernel_page_table_range(start, end, &ops, NULL, t);
+	mmap_read_unlock(&init_mm);
+	return err;
+}
+
+static int walk_debug(struct pagewalk_test *t, unsigned int kinds,
+		      unsigned long start, unsigned long end)
+{
+	struct mm_walk_ops ops = make_ops(kinds);
+	int err;
+
+	mmap_write_lock(t->mm);
+	mmap_write_lock_nested(&init_mm, SINGLE_DEPTH_NESTING);
+	err = walk_page_range_debug(t->mm, start, end, &ops, NULL, t);
+	mmap_write_unlock(&init_mm);
+	mmap_write_unlock(t->mm);
+	return err;
+}
+
+static int walk_mapping(struct pagewalk_test *t, const struct mm_walk_ops *ops,
+			struct file *file, pgoff_t first, pgoff_t nr)
+{
+	int err;
+
+	i_mmap_lock_read(file->f_mapping);
+	err = walk_page_mapping(file->f_mapping, first, nr, ops, t);
+	i_mmap_unlock_read(file->f_mapping);
+	return err;
+}
+
+/* Expectations */
+
+static void want_call(struct pagewalk_test *t, enum call_kind kind,
+		      unsigned long addr, unsigned long end)
+{
+	add_call(&t->want, kind, addr, end, 0);
+}
+
+static void want_hole(struct pagewalk_test *t, int depth, unsigned long addr,
+		      unsigned long end)
+{
+	add_call(&t->want, CALL_HOLE, addr, end, depth);
+}
+
+static void want_gap(struct pagewalk_test *t, unsigned long addr,
+		     unsigned long end)
+{
+	add_call(&t->want, CALL_GAP, addr, end, -1);
+}
+
+static unsigned long entry_size(enum call_kind level)
+{
+	switch (level) {
+	case CALL_PGD:
+		return PGDIR_SIZE;
+	case CALL_P4D:
+		return P4D_SIZE;
+	case CALL_PUD:
+		return PUD_SIZE;
+	case CALL_PMD:
+		return PMD_SIZE;
+	default:
+		return PAGE_SIZE;
+	}
+}
+
+/*
+ * Each entry of [@addr, @end) at @level, followed by what is below it. With
+ * CALL_INSTALL there was nothing before the walk.
+ */
+static void want_tree(struct pagewalk_test *t, unsigned int kinds,
+		      enum call_kind level, unsigned long addr,
+		      unsigned long end)
+{
+	unsigned long size = entry_size(level);
+	unsigned long next;
+
+	for (; addr < end; addr = next) {
+		next = min(ALIGN_DOWN(addr, size) + size, end);
+		if (level == CALL_PTE && kinds & BIT(CALL_INSTALL))
+			want_call(t, CALL_INSTALL, addr, next);
+		else if (kinds & BIT(level))
+			want_call(t, level, addr, next);
+		if (level != CALL_PTE)
+			want_tree(t, kinds, level + 1, addr, next);
+	}
+}
+
+static void want_ptes(struct pagewalk_test *t, unsigned long addr,
+		      unsigned int nr)
+{
+	want_tree(t, BIT(CALL_PTE), CALL_PTE, addr, addr + nr * PAGE_SIZE);
+}
+
+static void expect_calls(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	const struct call *got = t->got.call;
+	const struct call *want = t->want.call;
+	unsigned int i;
+
+	KUNIT_ASSERT_LE(test, t->want.nr, MAX_CALLS);
+	for (i = 0; i < min(t->got.nr, t->want.nr); i++, got++, want++) {
+		if (got->kind == want->kind && got->depth == want->depth &&
+		    got->addr == want->addr && got->end == want->end)
+			continue;
+		KUNIT_FAIL(test, "call %u: %s [%lx, %lx) depth %d, expected %s [%lx, %lx) depth %d",
+			   i, call_name[got->kind], got->addr, got->end,
+			   got->depth, call_name[want->kind], want->addr,
+			   want->end, want->depth);
+		return;
+	}
+	KUNIT_EXPECT_EQ(test, t->got.nr, t->want.nr);
+}
+
+static void forget_calls(struct pagewalk_test *t)
+{
+	t->got.nr = 0;
+	t->want.nr = 0;
+}
+
+/* Where the entry at @addr is a leaf, CALL_HOLE if nothing is mapped. */
+static enum call_kind find_leaf(struct pagewalk_test *t, unsigned long addr,
+				unsigned long *pfn)
+{
+	enum call_kind level = CALL_HOLE;
+	pgd_t *pgd;
+	p4d_t *p4d;
+	pud_t *pudp, pud;
+	pmd_t *pmdp, pmd;
+	pte_t *ptep, pte;
+
+	mmap_read_lock(t->mm);
+	pgd = pgd_offset(t->mm, addr);
+	if (pgd_none(*pgd))
+		goto out;
+	p4d = p4d_offset(pgd, addr);
+	if (p4d_none(*p4d))
+		goto out;
+	pudp = pud_offset(p4d, addr);
+	pud = pudp_get(pudp);
+	if (pud_none(pud))
+		goto out;
+	if (pud_leaf(pud)) {
+		level = CALL_PUD;
+		*pfn = pud_pfn(pud);
+		goto out;
+	}
+	pmdp = pmd_offset(pudp, addr);
+	pmd = pmdp_get_lockless(pmdp);
+	if (pmd_none(pmd))
+		goto out;
+	if (pmd_leaf(pmd)) {
+		level = CALL_PMD;
+		*pfn = pmd_pfn(pmd);
+		goto out;
+	}
+	ptep = pte_offset_map(pmdp, addr);
+	if (!ptep)
+		goto out;
+	pte = ptep_get(ptep);
+	if (pte_present(pte)) {
+		level = CALL_PTE;
+		*pfn = pte_pfn(pte);
+	}
+	pte_unmap(ptep);
+out:
+	mmap_read_unlock(t->mm);
+	return level;
+}
+
+static void expect_leaf(struct kunit *test, unsigned long addr,
+			enum call_kind level)
+{
+	enum call_kind found;
+	unsigned long pfn;
+
+	found = find_leaf(test->priv, addr, &pfn);
+	KUNIT_EXPECT_EQ_MSG(test, found, level, "at %lx: %s instead of %s",
+			    addr, call_name[found], call_name[level]);
+}
+
+/* Mappings */
+
+/* An address with a few mappable pages around it. */
+static unsigned long somewhere(void)
+{
+	return ALIGN_DOWN(TASK_SIZE / 2, PGDIR_SIZE) + PMD_SIZE / 2;
+}
+
+#define FAKE_PFN	(IS_ENABLED(CONFIG_64BIT) ? PHYS_PFN(SZ_8T) : 0)
+
+static vm_fault_t pfn_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct pagewalk_test *t = vma->vm_private_data;
+	unsigned long size = PAGE_SIZE << order;
+	unsigned long addr = ALIGN_DOWN(vmf->address, size);
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	unsigned long pfn;
+
+	if (order != t->order || !range_in_vma(vma, addr, addr + size))
+		return VM_FAULT_FALLBACK;
+
+	pfn = t->pfn + linear_page_index(vma, addr);
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) && order == PUD_ORDER)
+		return vmf_insert_pfn_pud(vmf, pfn, write);
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) && order == PMD_ORDER)
+		return vmf_insert_pfn_pmd(vmf, pfn, write);
+	return VM_FAULT_FALLBACK;
+}
+
+static vm_fault_t pfn_fault(struct vm_fault *vmf)
+{
+	struct pagewalk_test *t = vmf->vma->vm_private_data;
+
+	return vmf_insert_pfn(vmf->vma, vmf->address, t->pfn + vmf->pgoff);
+}
+
+static const struct vm_operations_struct pfn_vm_ops = {
+	.fault = pfn_fault,
+	.huge_fault = pfn_huge_fault,
+};
+
+static int pfn_mmap_prepare(struct vm_area_desc *desc)
+{
+	vma_desc_set_flags(desc, VMA_PFNMAP_BIT, VMA_IO_BIT,
+			   VMA_DONTEXPAND_BIT, VMA_DONTDUMP_BIT);
+	desc->page_prot = pgprot_noncached(desc->page_prot);
+	desc->vm_ops = &pfn_vm_ops;
+	desc->private_data = desc->file->private_data;
+	return 0;
+}
+
+static const struct file_operations pfn_fops = {
+	.owner = THIS_MODULE,
+	.mmap_prepare = pfn_mmap_prepare,
+};
+
+KUNIT_DEFINE_ACTION_WRAPPER(put_file, fput, struct file *);
+
+/* To be mapped as VM_PFNMAP, with leaves of the size that the case asks for. */
+static struct file *open_pfn_file(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	struct file *file;
+
+	t->pfn = FAKE_PFN;
+	file = anon_inode_create_getfile("[pagewalk]", &pfn_fops, t, O_RDWR,
+					 NULL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, put_file, file));
+	return file;
+}
+
+static void map(struct kunit *test, struct file *file, unsigned long addr,
+		unsigned long len, pgoff_t pgoff)
+{
+	unsigned long flags = MAP_FIXED_NOREPLACE | MAP_NORESERVE;
+	unsigned long ret;
+
+	flags |= file ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
+	ret = kunit_vm_mmap(test, file, addr, len, PROT_READ | PROT_WRITE,
+			    flags, pgoff << PAGE_SHIFT);
+	KUNIT_ASSERT_EQ(test, ret, addr);
+}
+
+static int try_fault_in(struct pagewalk_test *t, unsigned long addr)
+{
+	int err;
+
+	mmap_read_lock(t->mm);
+	err = fixup_user_fault(t->mm, addr, FAULT_FLAG_WRITE, NULL);
+	mmap_read_unlock(t->mm);
+	return err;
+}
+
+static void fault_in(struct kunit *test, unsigned long addr)
+{
+	KUNIT_ASSERT_EQ(test, try_fault_in(test->priv, addr), 0);
+}
+
+static void map_anon(struct kunit *test, unsigned long addr, unsigned int nr)
+{
+	map(test, NULL, addr, nr * PAGE_SIZE, 0);
+}
+
+/* Exactly one anonymous huge page. Return its address. */
+static unsigned long map_thp(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long addr = ALIGN(somewhere(), PMD_SIZE);
+	unsigned long pfn;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "no huge pages in this kernel");
+
+	map_anon(test, addr, PTRS_PER_PTE);
+	KUNIT_ASSERT_EQ(test, 0,
+			do_madvise(t->mm, addr, PMD_SIZE, MADV_HUGEPAGE));
+	fault_in(test, addr);
+	if (find_leaf(t, addr, &pfn) != CALL_PMD)
+		kunit_skip(test, "got no huge page");
+	return addr;
+}
+
+static void map_and_fault_in(struct kunit *test, unsigned long addr,
+			     unsigned int nr)
+{
+	map_anon(test, addr, nr);
+	while (nr--)
+		fault_in(test, addr + nr * PAGE_SIZE);
+}
+
+static void fault_in_leaf(struct kunit *test, unsigned long addr,
+			  enum call_kind level)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long pfn;
+
+	t->order = get_order(entry_size(level));
+	fault_in(test, addr);
+	KUNIT_ASSERT_EQ(test, find_leaf(t, addr, &pfn), level);
+}
+
+/* Can the file of open_pfn_file() be mapped with leaves of @level? */
+static void need_leaves(struct kunit *test, enum call_kind level)
+{
+	if (level == CALL_PMD &&
+	    !(IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) &&
+	      IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) &&
+	      has_transparent_hugepage()))
+		kunit_skip(test, "no PMD leaves for PFNs here");
+	if (level == CALL_PUD &&
+	    !(IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) &&
+	      IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) &&
+	      has_transparent_pud_hugepage()))
+		kunit_skip(test, "no PUD leaves for PFNs here");
+}
+
+static bool is_folded(enum call_kind level)
+{
+	switch (level) {
+	case CALL_P4D:
+		return PTRS_PER_P4D == 1;
+	case CALL_PUD:
+		return PTRS_PER_PUD == 1;
+	case CALL_PMD:
+		return PTRS_PER_PMD == 1;
+	default:
+		return false;
+	}
+}
+
+/*
+ * An address where one entry of @level ends and the next one begins, in the
+ * middle of user space, and in the middle of a table of @level.
+ */
+static unsigned long boundary(struct kunit *test, enum call_kind level)
+{
+	unsigned long addr = ALIGN_DOWN(TASK_SIZE / 2, PGDIR_SIZE);
+
+	if (is_folded(level))
+		kunit_skip(test, "%s: level is folded", call_name[level]);
+	if (level != CALL_PGD)
+		addr += entry_size(level);
+	if (!addr || addr >= TASK_SIZE - PAGE_SIZE)
+		kunit_skip(test, "%s: one entry maps all of user space",
+			   call_name[level]);
+	return addr;
+}
+
+struct level_param {
+	enum call_kind level;
+	const char *name;
+};
+
+static const struct level_param level_params[] = {
+	{ CALL_PGD, "pgd" },
+	{ CALL_P4D, "p4d" },
+	{ CALL_PUD, "pud" },
+	{ CALL_PMD, "pmd" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(level, level_params, name);
+
+/* Order and ranges */
+
+static void walk_order(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long mid = boundary(test, param->level);
+	unsigned long start = mid - PAGE_SIZE, end = mid + PAGE_SIZE;
+
+	map_and_fault_in(test, start, 2);
+	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES | HOLES, start, end), 0);
+	want_tree(t, ENTRIES, CALL_PGD, start, end);
+	expect_calls(test);
+}
+
+static void walk_part_of_a_table(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere() + 2 * PAGE_SIZE;
+	unsigned long end = start + 3 * PAGE_SIZE;
+
+	map_and_fault_in(test, somewhere(), 8);
+	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES | HOLES, start, end), 0);
+	want_tree(t, ENTRIES, CALL_PGD, start, end);
+	expect_calls(test);
+}
+
+/* DAMON asks for [addr, addr + 1) with any addr. */
+static void walk_one_byte(struct kunit *test)
+{
+	static const unsigned long offsets[] = {
+		0, 1, PAGE_SIZE - 1, PAGE_SIZE, 2 * PAGE_SIZE - 1,
+	};
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+	unsigned int kinds = ENTRIES & ~BIT(CALL_PTE);
+	unsigned int i;
+
+	map_and_fault_in(test, start, 2);
+	for (i = 0; i < ARRAY_SIZE(offsets); i++) {
+		unsigned long addr = start + offsets[i];
+
+		forget_calls(t);
+		KUNIT_EXPECT_EQ(test, walk_range(t, kinds, addr, addr + 1), 0);
+		want_tree(t, kinds, CALL_PGD, addr, addr + 1);
+		expect_calls(test);
+	}
+}
+
+/* A PTE maps a page: what comes is not cut to less than that. */
+static void walk_one_byte_of_a_pte(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+	unsigned long addr;
+
+	map_and_fault_in(test, start, 3);
+	for (addr = start + PAGE_SIZE; addr < start + 2 * PAGE_SIZE;
+	     addr += PAGE_SIZE / 4) {
+		t->got.nr = 0;
+		KUNIT_EXPECT_EQ(test, walk_range(t, BIT(CALL_PTE), addr,
+						 addr + 1), 0);
+		KUNIT_EXPECT_EQ(test, t->got.nr, 1);
+		KUNIT_EXPECT_EQ(test, t->got.call[0].addr, addr);
+	}
+}
+
+static void walk_one_byte_of_a_gap(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long addr = somewhere() + 1;
+
+	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES | HOLES, addr, addr + 1), 0);
+	want_gap(t, addr, addr + 1);
+	expect_calls(test);
+}
+
+static void walk_empty_range(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned int kinds = ENTRIES | HOLES | BIT(CALL_TEST) | BIT(CALL_PRE);
+	unsigned long start = somewhere(), end = start + PAGE_SIZE;
+
+	map_and_fault_in(test, start, 2);
+	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, start, start), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, end, start), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, kinds, start, start, start),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, kinds, start, end, start),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_debug(t, kinds, start, start), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_debug(t, kinds, end, start), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_kernel(t, kinds, PAGE_OFFSET, PAGE_OFFSET),
+			-EINVAL);
+	expect_calls(test);
+}
+
+static void walk_range_vma_stays_inside(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned int kinds = ENTRIES | HOLES | BIT(CALL_PRE);
+	unsigned long start = somewhere(), end = start + 4 * PAGE_SIZE;
+
+	map_and_fault_in(test, start, 4);
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, kinds, start,
+					     start - PAGE_SIZE, end), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, kinds, start,
+					     start, end + PAGE_SIZE), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, kinds, start,
+					     end, end + PAGE_SIZE), -EINVAL);
+	expect_calls(test);
+}
+
+static void walk_range_vma_part(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 4);
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, ENTRIES | BIT(CALL_TEST), start,
+					     start + PAGE_SIZE,
+					     start + 3 * PAGE_SIZE), 0);
+	want_tree(t, ENTRIES, CALL_PGD, start + PAGE_SIZE,
+		  start + 3 * PAGE_SIZE);
+	expect_calls(test);
+}
+
+static void walk_vma_whole(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 4);
+	KUNIT_EXPECT_EQ(test, walk_vma(t, ENTRIES | BIT(CALL_TEST), start), 0);
+	want_tree(t, ENTRIES, CALL_PGD, start, start + 4 * PAGE_SIZE);
+	expect_calls(test);
+}
+
+/* Holes */
+
+/* A hole at @level, right behind something that is mapped. */
+static unsigned long want_hole_at(struct kunit *test, enum call_kind level)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long addr = boundary(test, level);
+	enum call_kind above, last = level;
+
+	map_and_fault_in(test, addr - PAGE_SIZE, 1);
+
+	/* It is the last one of the levels folded into it that is empty. */
+	while (last < CALL_PMD && is_folded(last + 1))
+		last++;
+	for (above = CALL_PGD; above < last; above++)
+		want_call(t, above, addr, addr + PAGE_SIZE);
+	want_hole(t, level, addr, addr + PAGE_SIZE);
+	return addr;
+}
+
+static void walk_hole(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long addr = want_hole_at(test, param->level);
+
+	map_anon(test, addr, 1);
+	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES | HOLES, addr,
+					 addr + PAGE_SIZE), 0);
+	expect_calls(test);
+}
+
+/* Without VMAs there are holes, but no gaps. */
+static void walk_debug_hole(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long addr = want_hole_at(test, param->level);
+
+	KUNIT_EXPECT_EQ(test, walk_debug(t, ENTRIES | HOLES, addr,
+					 addr + PAGE_SIZE), 0);
+	expect_calls(test);
+}
+
+/* An empty PTE is an entry, not a hole. */
+static void walk_empty_pte(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_anon(test, start, 3);
+	fault_in(test, start + PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, walk_range(t, BIT(CALL_PTE) | HOLES, start,
+					 start + 3 * PAGE_SIZE), 0);
+	want_ptes(t, start, 3);
+	expect_calls(test);
+}
+
+static void walk_gaps(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start + PAGE_SIZE, 1);
+	map_and_fault_in(test, start + 4 * PAGE_SIZE, 1);
+	KUNIT_EXPECT_EQ(test, walk_range(t, BIT(CALL_PTE) | HOLES, start,
+					 start + 7 * PAGE_SIZE), 0);
+	want_gap(t, start, start + PAGE_SIZE);
+	want_ptes(t, start + PAGE_SIZE, 1);
+	want_gap(t, start + 2 * PAGE_SIZE, start + 4 * PAGE_SIZE);
+	want_ptes(t, start + 4 * PAGE_SIZE, 1);
+	want_gap(t, start + 5 * PAGE_SIZE, start + 7 * PAGE_SIZE);
+	expect_calls(test);
+}
+
+/* What the callbacks answer */
+
+struct kind_param {
+	enum call_kind kind;
+	const char *name;
+};
+
+static const struct kind_param negative_params[] = {
+	{ CALL_PGD, "pgd_entry" },
+	{ CALL_P4D, "p4d_entry" },
+	{ CALL_PUD, "pud_entry" },
+	{ CALL_PMD, "pmd_entry" },
+	{ CALL_PTE, "pte_entry" },
+	{ CALL_HOLE, "pte_hole" },
+	{ CALL_GAP, "pte_hole_no_vma" },
+	{ CALL_TEST, "test_walk" },
+	{ CALL_PRE, "pre_vma" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(negative, negative_params, name);
+
+/* For test_walk() a positive value has another meaning: test_walk_skips(). */
+static const struct kind_param positive_params[] = {
+	{ CALL_PGD, "pgd_entry" },
+	{ CALL_P4D, "p4d_entry" },
+	{ CALL_PUD, "pud_entry" },
+	{ CALL_PMD, "pmd_entry" },
+	{ CALL_PTE, "pte_entry" },
+	{ CALL_HOLE, "pte_hole" },
+	{ CALL_GAP, "pte_hole_no_vma" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(positive, positive_params, name);
+
+static void expect_end_at(struct kunit *test, int ret)
+{
+	const struct kind_param *param = test->param_value;
+	unsigned int kinds = ENTRIES | HOLES | BIT(CALL_TEST) | BIT(CALL_PRE);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+	const struct call *last;
+	unsigned int i;
+
+	/* Something to be called for, and something that may not be reached. */
+	map_and_fault_in(test, start, 1);
+	map_anon(test, start + PMD_SIZE, 1);
+	map_and_fault_in(test, start + 2 * PMD_SIZE, 1);
+
+	t->ret[param->kind] = ret;
+	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, start,
+					 start + 2 * PMD_SIZE + PAGE_SIZE), ret);
+
+	KUNIT_ASSERT_GT(test, t->got.nr, 0);
+	last = &t->got.call[t->got.nr - 1];
+	KUNIT_EXPECT_EQ(test, last->kind, param->kind);
+	for (i = 0; i < t->got.nr - 1; i++)
+		KUNIT_EXPECT_NE(test, t->got.call[i].kind, param->kind);
+}
+
+static void negative_ends_walk(struct kunit *test)
+{
+	expect_end_at(test, -EIO);
+}
+
+static void positive_ends_walk(struct kunit *test)
+{
+	expect_end_at(test, 42);
+}
+
+static const struct kind_param action_params[] = {
+	{ CALL_PUD, "pud_entry" },
+	{ CALL_PMD, "pmd_entry" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(action, action_params, name);
+
+static void action_continue(struct kunit *test)
+{
+	const struct kind_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long mid = boundary(test, CALL_PGD);
+	unsigned long start = mid - PAGE_SIZE, end = mid + PAGE_SIZE;
+
+	map_and_fault_in(test, start, 2);
+	t->action[param->kind] = ACTION_CONTINUE;
+	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES, start, end), 0);
+	want_tree(t, GENMASK(param->kind, CALL_PGD), CALL_PGD, start, end);
+	expect_calls(test);
+}
+
+static void action_again(struct kunit *test)
+{
+	const struct kind_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long mid = boundary(test, CALL_PGD);
+	unsigned long start = mid - PAGE_SIZE, end = mid + PAGE_SIZE;
+
+	map_and_fault_in(test, start, 2);
+	t->action[param->kind] = ACTION_AGAIN;
+	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES, start, end), 0);
+	want_tree(t, GENMASK(param->kind, CALL_PGD), CALL_PGD, start, mid);
+	want_tree(t, GENMASK(CALL_PTE, param->kind), param->kind, start, mid);
+	want_tree(t, ENTRIES, CALL_PGD, mid, end);
+	expect_calls(test);
+}
+
+/* VMAs */
+
+static void test_walk_goes(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 3);
+	KUNIT_EXPECT_EQ(test, walk_range(t, BIT(CALL_TEST) | BIT(CALL_PTE),
+					 start + PAGE_SIZE,
+					 start + 2 * PAGE_SIZE), 0);
+	want_call(t, CALL_TEST, start + PAGE_SIZE, start + 2 * PAGE_SIZE);
+	want_ptes(t, start + PAGE_SIZE, 1);
+	expect_calls(test);
+}
+
+static void test_walk_skips(struct kunit *test)
+{
+	unsigned int kinds = ENTRIES | HOLES | BIT(CALL_TEST) | BIT(CALL_PRE) |
+			     BIT(CALL_POST);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 2);
+	map_and_fault_in(test, start + 3 * PAGE_SIZE, 1);
+	t->ret[CALL_TEST] = 1;
+	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, start,
+					 start + 4 * PAGE_SIZE), 0);
+	want_call(t, CALL_TEST, start, start + 2 * PAGE_SIZE);
+	want_gap(t, start + 2 * PAGE_SIZE, start + 3 * PAGE_SIZE);
+	want_call(t, CALL_TEST, start + 3 * PAGE_SIZE, start + 4 * PAGE_SIZE);
+	expect_calls(test);
+}
+
+static void pre_and_post_vma(struct kunit *test)
+{
+	unsigned int kinds = BIT(CALL_PTE) | BIT(CALL_PRE) | BIT(CALL_POST);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 1);
+	map_and_fault_in(test, start + 2 * PAGE_SIZE, 1);
+	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, start,
+					 start + 3 * PAGE_SIZE), 0);
+	want_call(t, CALL_PRE, start, start + PAGE_SIZE);
+	want_ptes(t, start, 1);
+	want_call(t, CALL_POST, start, start + PAGE_SIZE);
+	start += 2 * PAGE_SIZE;
+	want_call(t, CALL_PRE, start, start + PAGE_SIZE);
+	want_ptes(t, start, 1);
+	want_call(t, CALL_POST, start, start + PAGE_SIZE);
+	expect_calls(test);
+}
+
+/* What pre_vma() began, post_vma() ends, whatever happened in between. */
+static void post_vma_after_error(struct kunit *test)
+{
+	unsigned int kinds = BIT(CALL_PTE) | BIT(CALL_PRE) | BIT(CALL_POST);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 2);
+	t->ret[CALL_PTE] = -EIO;
+	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, start,
+					 start + 2 * PAGE_SIZE), -EIO);
+	want_call(t, CALL_PRE, start, start + 2 * PAGE_SIZE);
+	want_ptes(t, start, 1);
+	want_call(t, CALL_POST, start, start + 2 * PAGE_SIZE);
+	expect_calls(test);
+}
+
+static void no_post_vma_after_pre_vma_error(struct kunit *test)
+{
+	unsigned int kinds = BIT(CALL_PTE) | BIT(CALL_PRE) | BIT(CALL_POST);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 1);
+	t->ret[CALL_PRE] = -EIO;
+	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, start, start + PAGE_SIZE),
+			-EIO);
+	want_call(t, CALL_PRE, start, start + PAGE_SIZE);
+	expect_calls(test);
+}
+
+/* Installing */
+
+static void install_is_refused(struct kunit *test)
+{
+	unsigned int kinds = ENTRIES | BIT(CALL_INSTALL);
+	struct pagewalk_test *t = test->priv;
+	struct mm_walk_ops ops = make_ops(kinds);
+	unsigned long start = somewhere(), end = start + PAGE_SIZE;
+	struct file *file = open_pfn_file(test);
+
+	map(test, file, start, PAGE_SIZE, 0);
+
+	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, start, end), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, kinds, start, start, end),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_vma(t, kinds, start), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, file, 0, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_debug(t, kinds, start, end), -EINVAL);
+	KUNIT_EXPECT_EQ(test, walk_kernel(t, kinds, PAGE_OFFSET,
+					  PAGE_OFFSET + PAGE_SIZE), -EINVAL);
+	expect_calls(test);
+}
+
+/* Every table that is missing, and each PTE once. */
+static void install_fills_holes(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	unsigned int kinds = ENTRIES | HOLES | BIT(CALL_INSTALL);
+	struct pagewalk_test *t = test->priv;
+	unsigned long mid = boundary(test, param->level);
+	unsigned long start = mid - 2 * PAGE_SIZE, end = mid + 2 * PAGE_SIZE;
+
+	map_anon(test, start, 4);
+	KUNIT_EXPECT_EQ(test, walk_range_unsafe(t, kinds, start, end), 0);
+	want_tree(t, kinds, CALL_PGD, start, end);
+	expect_calls(test);
+
+	/* All of them are there now: pte_entry() sees them. */
+	forget_calls(t);
+	KUNIT_EXPECT_EQ(test, walk_range_unsafe(t, kinds, start, end), 0);
+	want_tree(t, ENTRIES, CALL_PGD, start, end);
+	expect_calls(test);
+}
+
+static void install_leaves_the_rest_alone(struct kunit *test)
+{
+	unsigned int kinds = BIT(CALL_PTE) | BIT(CALL_INSTALL);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_anon(test, start, 3);
+	fault_in(test, start + PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, walk_range_unsafe(t, kinds, start,
+						start + 3 * PAGE_SIZE), 0);
+	want_call(t, CALL_INSTALL, start, start + PAGE_SIZE);
+	want_ptes(t, start + PAGE_SIZE, 1);
+	want_call(t, CALL_INSTALL, start + 2 * PAGE_SIZE,
+		  start + 3 * PAGE_SIZE);
+	expect_calls(test);
+	expect_leaf(test, start + PAGE_SIZE, CALL_PTE);
+}
+
+static void install_negative_ends_walk(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_anon(test, start, 2);
+	t->ret[CALL_INSTALL] = -EIO;
+	KUNIT_EXPECT_EQ(test, walk_range_unsafe(t, BIT(CALL_INSTALL), start,
+						start + 2 * PAGE_SIZE), -EIO);
+	want_call(t, CALL_INSTALL, start, start + PAGE_SIZE);
+	expect_calls(test);
+}
+
+/* Walks that ignore VMAs */
+
+static void walk_debug_order(struct kunit *test)
+{
+	unsigned int kinds = ENTRIES | HOLES | BIT(CALL_TEST) | BIT(CALL_PRE) |
+			     BIT(CALL_POST);
+	struct pagewalk_test *t = test->priv;
+	unsigned long mid = boundary(test, CALL_PGD);
+	unsigned long start = mid - PAGE_SIZE, end = mid + PAGE_SIZE;
+
+	map_and_fault_in(test, start, 1);
+	map_and_fault_in(test, mid, 1);
+	KUNIT_EXPECT_EQ(test, walk_debug(t, kinds, start, end), 0);
+	want_tree(t, ENTRIES, CALL_PGD, start, end);
+	expect_calls(test);
+}
+
+static void walk_vmalloc(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	void *p = vmalloc(5 * PAGE_SIZE);
+	unsigned long start = (unsigned long)p;
+	int err;
+
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	err = walk_kernel(t, BIT(CALL_PTE) | HOLES, start,
+			  start + 5 * PAGE_SIZE);
+	vfree(p);
+
+	KUNIT_EXPECT_EQ(test, err, 0);
+	want_ptes(t, start, 5);
+	expect_calls(test);
+}
+
+/* VM_PFNMAP: not walked, unless the caller shows that it can deal with it */
+
+static unsigned long map_two_pfns(struct kunit *test)
+{
+	unsigned long start = somewhere();
+
+	map(test, open_pfn_file(test), start, 2 * PAGE_SIZE, 0);
+	fault_in_leaf(test, start, CALL_PTE);
+	return start;
+}
+
+static void pfnmap_is_skipped(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_two_pfns(test);
+	unsigned long mid = start + 2 * PAGE_SIZE;
+
+	map_and_fault_in(test, mid, 1);
+	KUNIT_EXPECT_EQ(test, walk_range(t, BIT(CALL_PTE), start,
+					 mid + PAGE_SIZE), 0);
+	want_ptes(t, mid, 1);
+	expect_calls(test);
+}
+
+static void pfnmap_is_a_hole(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_two_pfns(test);
+	unsigned long mid = start + 2 * PAGE_SIZE;
+
+	map_and_fault_in(test, mid, 1);
+	KUNIT_EXPECT_EQ(test, walk_range(t, BIT(CALL_PTE) | HOLES, start,
+					 mid + PAGE_SIZE), 0);
+	want_hole(t, -1, start, mid);
+	want_ptes(t, mid, 1);
+	expect_calls(test);
+}
+
+static void pfnmap_with_test_walk(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_two_pfns(test);
+	unsigned long end = start + 2 * PAGE_SIZE;
+
+	KUNIT_EXPECT_EQ(test, walk_range(t, BIT(CALL_PTE) | BIT(CALL_TEST),
+					 start, end), 0);
+	want_call(t, CALL_TEST, start, end);
+	want_ptes(t, start, 2);
+	expect_calls(test);
+}
+
+static void pfnmap_by_vma(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_two_pfns(test);
+
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PTE) | HOLES, start), 0);
+	want_ptes(t, start, 2);
+	expect_calls(test);
+}
+
+/* hugetlb: there need not be a page, for a missing one is an entry, too */
+
+static unsigned long map_hugetlb(struct kunit *test, unsigned long *size)
+{
+	unsigned long addr = ALIGN(somewhere(), PUD_SIZE);
+	struct file *file;
+
+	file = hugetlb_file_setup("pagewalk", PMD_SIZE,
+				  mk_vma_flags(VMA_NORESERVE_BIT),
+				  HUGETLB_ANONHUGE_INODE, 0);
+	if (IS_ERR(file))
+		kunit_skip(test, "no hugetlb: %pe", file);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, put_file, file));
+	*size = huge_page_size(hstate_inode(file_inode(file)));
+	map(test, file, addr, 2 * *size, 0);
+	return addr;
+}
+
+static void hugetlb_hole(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long size;
+	unsigned long start = map_hugetlb(test, &size);
+
+	KUNIT_EXPECT_EQ(test, walk_vma(t, ENTRIES | HOLES | BIT(CALL_HUGETLB),
+				       start), 0);
+	want_hole(t, -1, start, start + size);
+	want_hole(t, -1, start + size, start + 2 * size);
+	expect_calls(test);
+}
+
+static void hugetlb_entries(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long size;
+	unsigned long start = map_hugetlb(test, &size);
+	unsigned long end = start + 2 * size;
+
+	/* It is all right if no page is left: then only the table is there. */
+	try_fault_in(t, start);
+
+	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES | HOLES | BIT(CALL_HUGETLB),
+					 start + PAGE_SIZE, end - PAGE_SIZE), 0);
+	want_call(t, CALL_HUGETLB, start + PAGE_SIZE, start + size);
+	want_call(t, CALL_HUGETLB, start + size, end - PAGE_SIZE);
+	expect_calls(test);
+}
+
+static void hugetlb_without_callback(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long size;
+	unsigned long start = map_hugetlb(test, &size);
+
+	KUNIT_EXPECT_EQ(test, walk_vma(t, ENTRIES | HOLES | BIT(CALL_PRE) |
+				       BIT(CALL_POST), start), 0);
+	want_call(t, CALL_PRE, start, start + 2 * size);
+	want_call(t, CALL_POST, start, start + 2 * size);
+	expect_calls(test);
+}
+
+static void hugetlb_install_is_refused(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long size;
+	unsigned long start = map_hugetlb(test, &size);
+
+	KUNIT_EXPECT_EQ(test, walk_range_unsafe(t, ENTRIES | BIT(CALL_INSTALL),
+						start, start + size), -EINVAL);
+	expect_calls(test);
+}
+
+/* Anonymous huge pages */
+
+static void thp_is_kept(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_thp(test);
+
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | HOLES, start), 0);
+	want_call(t, CALL_PMD, start, start + PMD_SIZE);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PMD);
+}
+
+static void thp_is_kept_by_continue(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_thp(test);
+
+	t->action[CALL_PMD] = ACTION_CONTINUE;
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | BIT(CALL_PTE) | HOLES,
+				       start), 0);
+	want_call(t, CALL_PMD, start, start + PMD_SIZE);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PMD);
+}
+
+static void thp_is_kept_by_install(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_thp(test);
+
+	KUNIT_EXPECT_EQ(test, walk_range_unsafe(t, BIT(CALL_INSTALL), start,
+						start + PMD_SIZE), 0);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PMD);
+}
+
+static void thp_is_split_for_pte_entry(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_thp(test);
+
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | BIT(CALL_PTE) | HOLES,
+				       start), 0);
+	want_call(t, CALL_PMD, start, start + PMD_SIZE);
+	want_ptes(t, start, PTRS_PER_PTE);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PTE);
+}
+
+/* Leaves for PFNs: what is split is gone, so a walk has to keep them */
+
+static unsigned long map_pmd_leaf(struct kunit *test)
+{
+	unsigned long start = ALIGN(somewhere(), PMD_SIZE);
+
+	need_leaves(test, CALL_PMD);
+	map(test, open_pfn_file(test), start, PMD_SIZE, 0);
+	fault_in_leaf(test, start, CALL_PMD);
+	return start;
+}
+
+static void pmd_leaf_is_kept(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pmd_leaf(test);
+
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | HOLES, start), 0);
+	want_call(t, CALL_PMD, start, start + PMD_SIZE);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PMD);
+}
+
+static void pmd_leaf_is_kept_by_continue(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pmd_leaf(test);
+
+	t->action[CALL_PMD] = ACTION_CONTINUE;
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | BIT(CALL_PTE) | HOLES,
+				       start), 0);
+	want_call(t, CALL_PMD, start, start + PMD_SIZE);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PMD);
+}
+
+/* Room for three PUD leaves, the first of them mapped. Return its address. */
+static unsigned long map_pud_leaf(struct kunit *test, struct file *file)
+{
+	unsigned long start = boundary(test, CALL_PUD);
+
+	need_leaves(test, CALL_PUD);
+	map(test, file, start, 3 * PUD_SIZE, 0);
+	fault_in_leaf(test, start, CALL_PUD);
+	return start;
+}
+
+struct kinds_param {
+	unsigned int kinds;
+	const char *name;
+};
+
+static const struct kinds_param below_pud_params[] = {
+	{ BIT(CALL_PMD), "pmd_entry" },
+	{ BIT(CALL_PTE), "pte_entry" },
+	{ BIT(CALL_PMD) | BIT(CALL_PTE), "pmd_entry_and_pte_entry" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(below_pud, below_pud_params, name);
+
+static void pud_leaf_is_kept(struct kunit *test)
+{
+	const struct kinds_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, param->kinds, start, start,
+					     start + PUD_SIZE), 0);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PUD);
+}
+
+static void pud_leaf_is_kept_in_part(struct kunit *test)
+{
+	const struct kinds_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+	unsigned long addr = start + PUD_SIZE / 2;
+
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, param->kinds, start, addr,
+					     addr + PAGE_SIZE), 0);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PUD);
+}
+
+static void pud_leaf_is_kept_by_mapping_walk(struct kunit *test)
+{
+	const struct kinds_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	struct mm_walk_ops ops = make_ops(param->kinds);
+	struct file *file = open_pfn_file(test);
+	unsigned long start = map_pud_leaf(test, file);
+
+	ops.test_walk = walk_any_vma;
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, file, 0,
+					   PUD_SIZE / PAGE_SIZE), 0);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PUD);
+}
+
+static void pud_leaf_is_kept_by_pud_entry(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, BIT(CALL_PUD) | HOLES, start,
+					     start, start + PUD_SIZE), 0);
+	want_call(t, CALL_PUD, start, start + PUD_SIZE);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PUD);
+}
+
+static void pud_leaf_is_kept_by_continue(struct kunit *test)
+{
+	unsigned int kinds = BIT(CALL_PUD) | BIT(CALL_PMD) | BIT(CALL_PTE);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+
+	t->action[CALL_PUD] = ACTION_CONTINUE;
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, kinds | HOLES, start, start,
+					     start + PUD_SIZE), 0);
+	want_call(t, CALL_PUD, start, start + PUD_SIZE);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PUD);
+}
+
+static int note_and_split_pud(pud_t *pud, unsigned long addr,
+			      unsigned long end, struct mm_walk *walk)
+{
+	split_huge_pud(walk->vma, pud, addr);
+	return note_call(walk, CALL_PUD, addr, end, 0);
+}
+
+/* To split a PUD leaf is to clear it: the walk has to look again. */
+static void pud_leaf_is_split_by_pud_entry(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE) | HOLES);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+	int err;
+
+	ops.pud_entry = note_and_split_pud;
+	mmap_read_lock(t->mm);
+	err = walk_page_range_vma(vma_lookup(t->mm, start), start,
+				  start + PUD_SIZE, &ops, t);
+	mmap_read_unlock(t->mm);
+
+	KUNIT_EXPECT_EQ(test, err, 0);
+	want_call(t, CALL_PUD, start, start + PUD_SIZE);
+	want_hole(t, CALL_PUD, start, start + PUD_SIZE);
+	expect_calls(test);
+}
+
+/* A leaf, a table, a leaf: the table is still walked, by pmd_entry() ... */
+static void pud_leaf_between_pmds(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+	unsigned long mid = start + PUD_SIZE, end = mid + PUD_SIZE;
+
+	fault_in_leaf(test, mid, CALL_PTE);
+	fault_in_leaf(test, end - PMD_SIZE, CALL_PMD);
+	fault_in_leaf(test, end, CALL_PUD);
+
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD), start), 0);
+	want_call(t, CALL_PMD, mid, mid + PMD_SIZE);
+	want_call(t, CALL_PMD, end - PMD_SIZE, end);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PUD);
+	expect_leaf(test, mid, CALL_PTE);
+	expect_leaf(test, end - PMD_SIZE, CALL_PMD);
+	expect_leaf(test, end, CALL_PUD);
+}
+
+/* ... and by pte_entry(). */
+static void pud_leaf_between_ptes(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+	unsigned long mid = start + PUD_SIZE, end = mid + PUD_SIZE;
+
+	fault_in_leaf(test, mid + PMD_SIZE, CALL_PTE);
+	fault_in_leaf(test, end, CALL_PUD);
+
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PTE), start), 0);
+	want_ptes(t, mid + PMD_SIZE, PTRS_PER_PTE);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PUD);
+	expect_leaf(test, end, CALL_PUD);
+}
+
+/* walk_page_mapping() */
+
+/*
+ *	file	0   1   2   3   4   5   6   7
+ *	a	|---------------|
+ *	b		|---------------|
+ */
+struct mapping_vmas {
+	struct file *file;
+	unsigned long a;
+	unsigned long b;
+};
+
+static struct mapping_vmas map_twice(struct kunit *test)
+{
+	struct mapping_vmas m = {
+		.file = open_pfn_file(test),
+		.a = somewhere(),
+		.b = somewhere() + 16 * PAGE_SIZE,
+	};
+
+	map(test, m.file, m.a, 4 * PAGE_SIZE, 0);
+	map(test, m.file, m.b, 4 * PAGE_SIZE, 2);
+	fault_in_leaf(test, m.a, CALL_PTE);
+	fault_in_leaf(test, m.b, CALL_PTE);
+	return m;
+}
+
+struct mapping_param {
+	pgoff_t first, nr;
+	/* What is walked in a and b, in pages from their start. */
+	unsigned int a_first, a_nr;
+	unsigned int b_first, b_nr;
+	const char *name;
+};
+
+static const struct mapping_param mapping_params[] = {
+	{ 0, 8,			0, 4,	0, 4,	"all" },
+	{ 0, ULONG_MAX,		0, 4,	0, 4,	"whole_file" },
+	{ 0, 1,			0, 1,	0, 0,	"first_page" },
+	{ 1, 1,			1, 1,	0, 0,	"page_of_a" },
+	{ 1, 2,			1, 2,	0, 1,	"into_b" },
+	{ 3, 1,			3, 1,	1, 1,	"page_of_both" },
+	{ 3, 2,			3, 1,	1, 2,	"out_of_a" },
+	{ 5, 1,			0, 0,	3, 1,	"last_page" },
+	{ 6, 2,			0, 0,	0, 0,	"behind_both" },
+	{ 2, 0,			0, 0,	0, 0,	"nothing" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(mapping, mapping_params, name);
+
+static void mapping_is_clipped(struct kunit *test)
+{
+	const struct mapping_param *param = test->param_value;
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE));
+	struct pagewalk_test *t = test->priv;
+	struct mapping_vmas m = map_twice(test);
+
+	ops.test_walk = walk_any_vma;
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, param->first,
+					   param->nr), 0);
+	want_ptes(t, m.a + param->a_first * PAGE_SIZE, param->a_nr);
+	want_ptes(t, m.b + param->b_first * PAGE_SIZE, param->b_nr);
+	expect_calls(test);
+}
+
+static int skip_vma_a(unsigned long addr, unsigned long end,
+		      struct mm_walk *walk)
+{
+	return !walk->vma->vm_pgoff;
+}
+
+static void mapping_skips_only_one_vma(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE));
+	struct pagewalk_test *t = test->priv;
+	struct mapping_vmas m = map_twice(test);
+
+	ops.test_walk = skip_vma_a;
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, 0, 8), 0);
+	want_ptes(t, m.b, 4);
+	expect_calls(test);
+}
+
+static void mapping_skips_pfnmap(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE));
+	struct pagewalk_test *t = test->priv;
+	struct mapping_vmas m = map_twice(test);
+
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, 0, 8), 0);
+	expect_calls(test);
+}
+
+static void mapping_negative_ends_walk(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE));
+	struct pagewalk_test *t = test->priv;
+	struct mapping_vmas m = map_twice(test);
+
+	ops.test_walk = walk_any_vma;
+	t->ret[CALL_PTE] = -EIO;
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, 0, 8), -EIO);
+	want_ptes(t, m.a, 1);
+	expect_calls(test);
+}
+
+static void mapping_test_walk_negative_ends_walk(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE) | BIT(CALL_TEST));
+	struct pagewalk_test *t = test->priv;
+	struct mapping_vmas m = map_twice(test);
+
+	t->ret[CALL_TEST] = -EIO;
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, 0, 8), -EIO);
+	KUNIT_EXPECT_EQ(test, t->got.nr, 1);
+}
+
+/*
+ * mprotect(PROT_NONE) on a CPU that has L1TF: PFNs that lie where the inverted
+ * address is no protection are not for everyone.
+ */
+
+#ifdef CONFIG_X86
+static void need_l1tf(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+
+	if (!IS_ENABLED(CONFIG_MULTIUSER))
+		kunit_skip(test, "everyone has CAP_SYS_ADMIN");
+	if (!boot_cpu_has_bug(X86_BUG_L1TF))
+		kunit_skip(test, "this CPU does not have L1TF");
+	t->pfn = l1tf_pfn_limit();
+}
+#else
+static void need_l1tf(struct kunit *test)
+{
+	kunit_skip(test, "only x86 has L1TF");
+}
+#endif
+
+static int mprotect_none(struct pagewalk_test *t, unsigned long addr)
+{
+	struct vm_area_struct *vma, *prev = NULL;	/* There is only one. */
+	struct mmu_gather tlb;
+	int err;
+
+	VMA_ITERATOR(vmi, t->mm, addr);
+
+	mmap_write_lock(t->mm);
+	vma = vma_find(&vmi, addr + 1);
+	tlb_gather_mmu(&tlb, t->mm);
+	err = mprotect_fixup(&vmi, &tlb, vma, &prev, vma->vm_start, vma->vm_end,
+			     vma->vm_flags & ~VM_ACCESS_FLAGS);
+	tlb_finish_mmu(&tlb);
+	mmap_write_unlock(t->mm);
+	return err;
+}
+
+static int mprotect_none_without_caps(struct kunit *test, unsigned long addr)
+{
+	const struct cred *old;
+	struct cred *cred;
+	int err;
+
+	cred = prepare_creds();
+	KUNIT_ASSERT_NOT_NULL(test, cred);
+	cap_clear(cred->cap_effective);
+	old = override_creds(cred);
+	err = mprotect_none(test->priv, addr);
+	revert_creds(old);
+	put_cred(cred);
+	return err;
+}
+
+static const struct level_param leaf_params[] = {
+	{ CALL_PUD, "pud" },
+	{ CALL_PMD, "pmd" },
+	{ CALL_PTE, "pte" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(leaf, leaf_params, name);
+
+static unsigned long map_l1tf_leaf(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct file *file = open_pfn_file(test);
+	unsigned long start;
+
+	need_l1tf(test);
+	need_leaves(test, param->level);
+	start = boundary(test, param->level);
+	map(test, file, start, entry_size(param->level), 0);
+	fault_in_leaf(test, start, param->level);
+	return start;
+}
+
+static void prot_none_asks_for_leaf(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	unsigned long start = map_l1tf_leaf(test);
+
+	KUNIT_EXPECT_EQ(test, mprotect_none_without_caps(test, start), -EACCES);
+	expect_leaf(test, start, param->level);
+}
+
+static void prot_none_keeps_leaf(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_l1tf_leaf(test);
+	unsigned long pfn = 0;
+
+	KUNIT_EXPECT_EQ(test, mprotect_none(t, start), 0);
+	KUNIT_EXPECT_EQ(test, find_leaf(t, start, &pfn), param->level);
+	KUNIT_EXPECT_EQ(test, pfn, t->pfn);
+}
+
+/* On any CPU: to a walk it is a leaf like any other. */
+static void prot_none_pud_leaf_is_kept(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+
+	KUNIT_ASSERT_EQ(test, mprotect_none(t, start), 0);
+	expect_leaf(test, start, CALL_PUD);
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | BIT(CALL_PTE), start),
+			0);
+	expect_calls(test);
+	expect_leaf(test, start, CALL_PUD);
+}
+
+/*
+ * What happens to a PUD leaf when its VMA moves, or when a part of it goes.
+ * Keep them at the end: a kernel that fails here may not live to tell.
+ */
+
+static unsigned long move_tables(struct vm_area_struct *old,
+				 struct vm_area_struct *new)
+{
+	PAGETABLE_MOVE(pmc, old, new, old->vm_start, new->vm_start,
+		       old->vm_end - old->vm_start);
+
+	vma_start_write(old);
+	vma_start_write(new);
+	return move_page_tables(&pmc);
+}
+
+static unsigned long move_vma_at(struct pagewalk_test *t, unsigned long from,
+				 unsigned long to)
+{
+	unsigned long moved;
+
+	mmap_write_lock(t->mm);
+	moved = move_tables(vma_lookup(t->mm, from), vma_lookup(t->mm, to));
+	mmap_write_unlock(t->mm);
+	return moved;
+}
+
+static void pud_leaf_moves(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	struct file *file = open_pfn_file(test);
+	unsigned long start = map_pud_leaf(test, file);
+	unsigned long to = start + 4 * PUD_SIZE;
+	unsigned long pfn = 0;
+
+	map(test, file, to, 3 * PUD_SIZE, 0);
+	KUNIT_EXPECT_EQ(test, move_vma_at(t, start, to), 3 * PUD_SIZE);
+	expect_leaf(test, start, CALL_HOLE);
+	KUNIT_EXPECT_EQ(test, find_leaf(t, to, &pfn), CALL_PUD);
+	KUNIT_EXPECT_EQ(test, pfn, t->pfn);
+}
+
+/* Nothing is left behind, and what is missing comes back as smaller leaves. */
+static void pud_leaf_moves_askew(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	struct file *file = open_pfn_file(test);
+	unsigned long start = map_pud_leaf(test, file);
+	unsigned long to = start + 4 * PUD_SIZE + PMD_SIZE;
+	unsigned long pfn = 0;
+
+	map(test, file, to, 3 * PUD_SIZE, 0);
+	KUNIT_EXPECT_EQ(test, move_vma_at(t, start, to), 3 * PUD_SIZE);
+	expect_leaf(test, start, CALL_HOLE);
+	fault_in_leaf(test, to, CALL_PMD);
+	KUNIT_EXPECT_EQ(test, find_leaf(t, to, &pfn), CALL_PMD);
+	KUNIT_EXPECT_EQ(test, pfn, t->pfn);
+}
+
+static void expect_unmap_of_part(struct kunit *test, unsigned long len,
+				 enum call_kind level)
+{
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+
+	fault_in_leaf(test, start + PUD_SIZE, CALL_PUD);
+	KUNIT_EXPECT_EQ(test, vm_munmap(start, len), 0);
+
+	/* To split a PUD leaf is to clear it. */
+	expect_leaf(test, start, CALL_HOLE);
+	expect_leaf(test, start + len, CALL_HOLE);
+	expect_leaf(test, start + PUD_SIZE, CALL_PUD);
+
+	fault_in_leaf(test, start + len, level);
+}
+
+static void pud_leaf_loses_a_pmd(struct kunit *test)
+{
+	expect_unmap_of_part(test, PMD_SIZE, CALL_PMD);
+}
+
+static void pud_leaf_loses_a_page(struct kunit *test)
+{
+	expect_unmap_of_part(test, PAGE_SIZE, CALL_PTE);
+}
+
+static struct kunit_case pagewalk_test_cases[] = {
+	KUNIT_CASE_PARAM(walk_order, level_gen_params),
+	KUNIT_CASE(walk_part_of_a_table),
+	KUNIT_CASE(walk_one_byte),
+	KUNIT_CASE(walk_one_byte_of_a_pte),
+	KUNIT_CASE(walk_one_byte_of_a_gap),
+	KUNIT_CASE(walk_empty_range),
+	KUNIT_CASE(walk_range_vma_stays_inside),
+	KUNIT_CASE(walk_range_vma_part),
+	KUNIT_CASE(walk_vma_whole),
+	KUNIT_CASE_PARAM(walk_hole, level_gen_params),
+	KUNIT_CASE_PARAM(walk_debug_hole, level_gen_params),
+	KUNIT_CASE(walk_empty_pte),
+	KUNIT_CASE(walk_gaps),
+	KUNIT_CASE_PARAM(negative_ends_walk, negative_gen_params),
+	KUNIT_CASE_PARAM(positive_ends_walk, positive_gen_params),
+	KUNIT_CASE_PARAM(action_continue, action_gen_params),
+	KUNIT_CASE_PARAM(action_again, action_gen_params),
+	KUNIT_CASE(test_walk_goes),
+	KUNIT_CASE(test_walk_skips),
+	KUNIT_CASE(pre_and_post_vma),
+	KUNIT_CASE(post_vma_after_error),
+	KUNIT_CASE(no_post_vma_after_pre_vma_error),
+	KUNIT_CASE(install_is_refused),
+	KUNIT_CASE_PARAM(install_fills_holes, level_gen_params),
+	KUNIT_CASE(install_leaves_the_rest_alone),
+	KUNIT_CASE(install_negative_ends_walk),
+	KUNIT_CASE(walk_debug_order),
+	KUNIT_CASE(walk_vmalloc),
+	KUNIT_CASE(pfnmap_is_skipped),
+	KUNIT_CASE(pfnmap_is_a_hole),
+	KUNIT_CASE(pfnmap_with_test_walk),
+	KUNIT_CASE(pfnmap_by_vma),
+	KUNIT_CASE(hugetlb_hole),
+	KUNIT_CASE(hugetlb_entries),
+	KUNIT_CASE(hugetlb_without_callback),
+	KUNIT_CASE(hugetlb_install_is_refused),
+	KUNIT_CASE(thp_is_kept),
+	KUNIT_CASE(thp_is_kept_by_continue),
+	KUNIT_CASE(thp_is_kept_by_install),
+	KUNIT_CASE(thp_is_split_for_pte_entry),
+	KUNIT_CASE(pmd_leaf_is_kept),
+	KUNIT_CASE(pmd_leaf_is_kept_by_continue),
+	KUNIT_CASE_PARAM(pud_leaf_is_kept, below_pud_gen_params),
+	KUNIT_CASE_PARAM(pud_leaf_is_kept_in_part, below_pud_gen_params),
+	KUNIT_CASE_PARAM(pud_leaf_is_kept_by_mapping_walk, below_pud_gen_params),
+	KUNIT_CASE(pud_leaf_is_kept_by_pud_entry),
+	KUNIT_CASE(pud_leaf_is_kept_by_continue),
+	KUNIT_CASE(pud_leaf_is_split_by_pud_entry),
+	KUNIT_CASE(pud_leaf_between_pmds),
+	KUNIT_CASE(pud_leaf_between_ptes),
+	KUNIT_CASE_PARAM(mapping_is_clipped, mapping_gen_params),
+	KUNIT_CASE(mapping_skips_only_one_vma),
+	KUNIT_CASE(mapping_skips_pfnmap),
+	KUNIT_CASE(mapping_negative_ends_walk),
+	KUNIT_CASE(mapping_test_walk_negative_ends_walk),
+	KUNIT_CASE_PARAM(prot_none_asks_for_leaf, leaf_gen_params),
+	KUNIT_CASE_PARAM(prot_none_keeps_leaf, leaf_gen_params),
+	KUNIT_CASE(prot_none_pud_leaf_is_kept),
+	KUNIT_CASE(pud_leaf_moves),
+	KUNIT_CASE(pud_leaf_moves_askew),
+	KUNIT_CASE(pud_leaf_loses_a_pmd),
+	KUNIT_CASE(pud_leaf_loses_a_page),
+	{}
+};
+
+static int pagewalk_test_init(struct kunit *test)
+{
+	struct pagewalk_test *t;
+	int err;
+
+	t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+	if (!t)
+		return -ENOMEM;
+
+	err = kunit_attach_mm();
+	if (err)
+		return err;
+
+	t->mm = current->mm;
+	test->priv = t;
+	return 0;
+}
+
+static struct kunit_suite pagewalk_test_suite = {
+	.name = "pagewalk",
+	.init = pagewalk_test_init,
+	.test_cases = pagewalk_test_cases,
+};
+
+kunit_test_suite(pagewalk_test_suite);
+
+MODULE_DESCRIPTION("Test cases for the page table walkers");
+MODULE_LICENSE("GPL");

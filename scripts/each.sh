@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Usage: each.sh
+# For every patch: the C files that the series touches build with W=1 and no
+# new warning, the debug kernel builds, and its KUnit suite, if it has one yet,
+# passes.
+
+. "$(dirname "$0")/common.sh"
+
+s=$top/scripts
+out=$(new_result each)
+use_scratch base
+w1=$scratch/.obj-w1
+files=$(git -C "$linux" diff --name-only base series -- 'mm/*.c' 'fs/*.c' 'lib/*.c' 'kernel/*.c' 'arch/x86/*.c')
+mkdir -p "$w1"
+export CCACHE_DIR="$B/ccache"
+
+warnings() {	# -> the W=1 warnings, without line numbers, one a line
+	objs=''
+	for f in $files; do
+		[ ! -e "$scratch/$f" ] || objs="$objs ${f%.c}.o"
+	done
+	# shellcheck disable=SC2086
+	(cd "$w1" && rm -f $objs)
+	# shellcheck disable=SC2086
+	make -s -C "$scratch" O="$w1" CC='ccache gcc' -j"$J" W=1 $objs >"$out/w1.log" 2>&1 ||
+		return 1
+	sed -n 's/:[0-9:]* warning:/: warning:/p' "$out/w1.log" | sort -u
+}
+
+say "building the touched files of base with W=1"
+cat "$top/configs/run.config" "$top/configs/test.config" >"$w1/fragment"
+make -s -C "$scratch" O="$w1" CC='ccache gcc' KCONFIG_ALLCONFIG="$w1/fragment" \
+	allnoconfig >"$out/w1.log" 2>&1 || die 2 "configuring failed, see $out/w1.log"
+warnings >"$out/known" || die 2 "base does not build with W=1, see $out/w1.log"
+for p in $(series); do
+	git -C "$scratch" checkout -q -f --detach "$(commit_of "$p")"
+	why=''
+	frag=''
+	[ ! -e "$scratch/lib/tests/pagewalk_kunit.c" ] || frag=kunit.config
+	if ! warnings >"$out/new"; then
+		why="does not build with W=1, see $out/$p.log"
+	elif new=$(grep -vxFf "$out/known" "$out/new"); then
+		why="new warning: $(echo "$new" | head -n 1)"
+	elif ! "$s/kernel.sh" "$scratch" test run.config test.config $frag >"$out/build" 2>&1; then
+		why=$(tail -n 1 "$out/build")
+	elif [ "$frag" ]; then
+		APPEND='panic_on_warn=1 kunit.enable=1' "$s/boot.sh" "$scratch/.obj-test" \
+			"$out/${p%.patch}" 'cat /sys/kernel/debug/kunit/*/results' >/dev/null
+		"$s/judge.py" --allow "$top/tests/splats.allowed" "$out/${p%.patch}" \
+			>"$out/judge" || why="KUnit: $(sed -n 2p "$out/judge")"
+	fi
+	if [ "$why" ]; then
+		cp "$out/w1.log" "$out/$p.log"
+		echo "[FAIL] $p: $why"
+		worse 1
+	else
+		echo "[PASS] $p"
+	fi
+done
+finish_result "$out"
+exit "$worst"

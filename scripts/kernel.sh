@@ -1,0 +1,77 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Usage: kernel.sh SRC NAME FRAGMENT...
+# Builds SRC with allnoconfig plus the fragments of configs/ in SRC/.obj-NAME,
+# and the kselftest "pagewalk", static, if SRC has it.
+# (Below the source, all compiler paths are relative: ccache serves every tree.)
+# Does nothing when sources and configuration are those of the last build.
+
+. "$(dirname "$0")/common.sh"
+
+src=$1 obj=$1/.obj-$2 log=$B/logs/build-${1##*/}-$2.log
+shift 2
+mkdir -p "$obj" "$B/logs"
+exec 9>"$B/.build.lock"
+flock 9
+
+(cd "$top/configs" && cat "$@") >"$obj/fragment"
+state() {
+	git -C "$src" rev-parse 'HEAD^{tree}'
+	git -C "$src" diff HEAD
+	(cd "$src" && git ls-files -o -z -x '/.*' | xargs -0 -r sha256sum)
+	gcc --version
+	cat "$obj/fragment"
+}
+state=$(state | sha256sum)
+image=$obj/arch/x86/boot/bzImage
+[ ! -e "$image" ] || [ "$state" != "$(cat "$obj/state" 2>/dev/null)" ] || exit 0
+rm -f "$obj/state"
+
+mk() {
+	make -C "$src" O="$obj" CC='ccache gcc' HOSTCC='ccache gcc' -j"$J" \
+		KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=u KBUILD_BUILD_HOST=h \
+		"$@" 9>&-
+}
+export CCACHE_DIR="$B/ccache"
+steps=$(cat "$B/logs/steps" 2>/dev/null || echo 1700)
+start=$(date +%s)
+if [ "$(cat "$obj/fragment" "$src/Makefile" | cksum)" != "$(cat "$obj/configured" 2>/dev/null)" ] ||
+	! mk -s olddefconfig >"$log" 2>&1; then
+	mk KCONFIG_ALLCONFIG="$obj/fragment" allnoconfig >"$log" 2>&1 ||
+		die 2 "configuring $obj failed, see $log"
+fi
+while read -r line; do
+	case $line in
+	CONFIG_*) grep -qxF "$line" "$obj/.config" ||
+		die 2 "$line did not survive in $obj/.config: check its dependencies" ;;
+	'# CONFIG_'*' is not set') ! grep -q "^${line#* }"= "$obj/.config" ;;
+	esac
+done <"$obj/fragment"
+cat "$obj/fragment" "$src/Makefile" | cksum >"$obj/configured"
+
+mk bzImage >"$log" 2>&1 &
+pid=$!
+trap 'kill $pid 2>/dev/null; wait $pid; die 130 "interrupted, run it again to go on"' INT TERM HUP
+n=0
+while kill -0 $pid 2>/dev/null; do
+	sleep 1
+	n=$((n + 1))
+	[ $((n % 15)) != 0 ] || echo "  building ${src##*/} (${obj##*.obj-}):" \
+		"$(grep -c '^  [A-Z]' "$log") of about $steps steps, $n s"
+done
+wait $pid || {
+	grep -m 3 -E 'error|Error|No space' "$log" >&2 || :
+	die 2 "building $src failed, see $log"
+}
+ksft=$src/tools/testing/selftests/mm
+rm -rf "$obj/ksft"
+if [ -e "$ksft/pagewalk.c" ]; then
+	mkdir "$obj/ksft"
+	{ mk -s headers && make -s -C "$ksft" OUTPUT="$obj/ksft" EXTRA_CFLAGS=-static \
+		KHDR_INCLUDES="-isystem $obj/usr/include" "$obj/ksft/pagewalk"; } \
+		>>"$log" 2>&1 || die 2 "building the kselftest failed, see $log"
+fi
+n=$(grep -c '^  [A-Z]' "$log" || :)
+[ "$n" -lt 1000 ] || echo "$n" >"$B/logs/steps"
+echo "$state" >"$obj/state"
+say "built ${src##*/} (${obj##*.obj-}) in $(($(date +%s) - start)) s"

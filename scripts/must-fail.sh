@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Usage: must-fail.sh [PATTERN]
+# Drops each fix that tests/must-fail names (or those that match PATTERN)
+# from the series, boots the rest, and sees exactly the fix's tests fail.
+
+. "$(dirname "$0")/common.sh"
+
+s=$top/scripts obj=$scratch/.obj-test
+out=$(new_result must-fail)
+use_scratch series
+n=0
+grep -v -e '^#' -e '^$' "$top/tests/must-fail" >"$out/list" || :
+while read -r patches globs <&3; do
+	case $patches in *${1-}*) ;; *) continue ;; esac
+	# Drop the last one first: an earlier one may be needed by it.
+	git -C "$scratch" checkout -q -f series --detach
+	commits=''
+	for p in $(echo "$patches" | tr , ' '); do
+		commits="$(commit_of "$p") $commits"
+	done
+	fix=${patches%%,*} res=$out/${patches%%,*}
+	# shellcheck disable=SC2086
+	if ! git -C "$scratch" -c user.name=u -c user.email=u@localhost \
+		revert --no-commit $commits >"$out/log" 2>&1; then
+		git -C "$scratch" revert --abort || :
+		echo "[FAIL] $fix: cannot be dropped alone (name the patches on top of it, too)"
+		worse 2
+		continue
+	fi
+	git -C "$scratch" revert --quit || :
+	"$s/kernel.sh" "$scratch" test run.config test.config kunit.config
+	kunit='' selftest='' l1tf='' verdict=PASS
+	for g in $globs; do
+		case $g in
+		kunit:*) kunit="$kunit ${g#*:}" ;;
+		selftest:*) selftest="$selftest ${g#*:}" ;;
+		l1tf:*) l1tf="$l1tf ${g#*:}" ;;
+		*) die 2 "tests/must-fail: '$g' is not kunit:, selftest: or l1tf:" ;;
+		esac
+	done
+	APPEND=kunit.enable=1 "$s/boot.sh" "$obj" "$res/kunit/1" \
+		'cat /sys/kernel/debug/kunit/*/results' >/dev/null
+	export APPEND=kunit.enable=0
+	"$s/ksft.sh" "$obj" "$obj/ksft/pagewalk" "$res/selftest" >/dev/null
+	[ -z "$l1tf" ] || CPU=Skylake-Client "$s/ksft.sh" "$obj" \
+		"$obj/ksft/pagewalk" "$res/l1tf" >/dev/null
+	unset APPEND
+	for part in kunit selftest l1tf; do
+		[ -d "$res/$part" ] || continue
+		case $part in
+		kunit) want=$kunit ;; selftest) want=$selftest ;; *) want=$l1tf ;;
+		esac
+		"$s/judge.py" --fail "$want" "$res/$part"/[0-9]* >>"$res/judge" || verdict=FAIL
+	done
+	echo "[$verdict] $fix"
+	grep '^   *' "$res/judge" || :
+	[ $verdict = PASS ] || worse 1
+	n=$((n + 1))
+done 3<"$out/list"
+[ $n -gt 0 ] || die 2 "tests/must-fail names no fix${1:+ that matches $1}"
+finish_result "$out"
+exit "$worst"

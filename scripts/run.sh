@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Usage: run.sh
+# Boots the base and the patched kernel, both with configs/run.config, runs
+# the kselftest "pagewalk" in each and prints side by side what it measured.
+
+. "$(dirname "$0")/common.sh"
+
+s=$top/scripts
+"$s/kernel.sh" "$base" run run.config
+"$s/kernel.sh" "$linux" run run.config
+binary=$linux/.obj-run/ksft/pagewalk
+[ -e "$binary" ] || die 2 "the series has no tools/testing/selftests/mm/pagewalk.c: nothing to run"
+
+out=$(new_result run)
+say "booting both kernels (about a minute), logs in $out"
+pids=''
+trap 'for p in $pids; do kill -- -"$p"; done 2>/dev/null; wait; rm -rf "$out"; die 130 "interrupted, no result was kept"' INT TERM HUP
+for k in base series; do
+	if [ $k = base ]; then obj=$base/.obj-run; else obj=$linux/.obj-run; fi
+	setsid "$s/ksft.sh" "$obj" "$binary" "$out/$k" >"$out/$k.log" 2>&1 &
+	pids="$pids $!"
+done
+bad=0
+for p in $pids; do wait "$p" || bad=$?; done
+[ $bad = 0 ] || { cat "$out"/*.log >&2; die 2 "a boot could not be started"; }
+sort -u "$out/base.log" "$out/series.log" | sed -n 's/^qemu/  qemu/p' | head -n 1
+printf 'patched kernel: '
+"$s/judge.py" --expect "$top/tests/run.expected" --allow "$top/tests/splats.allowed" \
+	"$out"/series/[0-9]* || bad=$?
+echo
+"$s/table.py" "$out/base" "$out/series" >"$out/table" || [ $bad != 0 ] || bad=1
+cat "$out/table"
+finish_result "$out" table
+exit "$bad"

@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Usage: selftests.sh
+# Boots the patched debug kernel and judges what the kselftest "pagewalk"
+# said; once more on a CPU model with L1TF, where mprotect() has more to check.
+
+. "$(dirname "$0")/common.sh"
+
+s=$top/scripts
+"$s/kernel.sh" "$linux" test run.config test.config kunit.config
+binary=$linux/.obj-test/ksft/pagewalk
+[ -e "$binary" ] || die 2 "the series has no tools/testing/selftests/mm/pagewalk.c: nothing to run"
+out=$(new_result selftests)
+for cpu in max Skylake-Client; do
+	CPU=$cpu APPEND='panic_on_warn=1 kunit.enable=0' "$s/boot.sh" \
+		"$linux/.obj-test" "$out/$cpu" pagewalk "$binary"
+	printf 'kselftest, -cpu %s: ' $cpu
+	"$s/judge.py" --expect "$top/tests/selftests.expected" \
+		--allow "$top/tests/splats.allowed" "$out/$cpu" || worse $?
+done
+finish_result "$out"
+exit "$worst"

@@ -1,0 +1,1243 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What user space sees of the walkers of page tables: a reader of a mapping
+ * must leave its huge leaves in place, and what it reports must be right.
+ *
+ * Each test prints one line,
+ *
+ *   # table: READER MAPPING lost=LEAVES/ALL refaults=N report=VERDICT DETAIL
+ *
+ * where a leaf is lost if touching it again after the read faults.
+ *
+ * A leaf of 1 GiB needs a device: a BAR bound to vfio-pci without an IOMMU
+ * (vfio.enable_unsafe_noiommu_mode=1), or device-dax with such an alignment.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <linux/memfd.h>
+#include <linux/mempolicy.h>
+#include <linux/userfaultfd.h>
+#include <linux/vfio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+#include "hugepage_settings.h"
+#include "vm_util.h"
+
+#define KB4	(4UL << 10)
+#define MB2	(2UL << 20)
+#define GB1	(512 * MB2)
+
+#define DAMON	"/sys/kernel/mm/damon/admin/kdamonds/"
+
+#ifndef MADV_COLD
+#define MADV_COLD	20
+#endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+
+enum backing { SMALL, THP, THP_PTE, HUGETLB, DAX, VFIO };
+
+struct mapping {
+	const char *name;
+	enum backing backing;
+	size_t leaf;
+	unsigned int nr;		/* leaves */
+	/* Found out by map_leaves(): */
+	char *addr;
+	size_t size;
+	size_t phase;			/* of addr within 1 GiB */
+};
+
+/* Anonymous memory? */
+static bool is_anon(const struct mapping *m)
+{
+	return m->backing <= THP_PTE;
+}
+
+static unsigned long nr_pages(const struct mapping *m)
+{
+	return m->size / psize();
+}
+
+/* Pages that the reader must find: it cannot tell what a pfnmap maps. */
+static unsigned long nr_visible(const struct mapping *m)
+{
+	return m->backing == VFIO ? 0 : nr_pages(m);
+}
+
+/*
+ * Touching, without dying of it.
+ */
+
+static sigjmp_buf fault_env;
+
+static void fault_handler(int sig)
+{
+	siglongjmp(fault_env, 1);
+}
+
+static void on_fault(void (*handler)(int))
+{
+	signal(SIGSEGV, handler);
+	signal(SIGBUS, handler);
+}
+
+/* Read a byte at every step from @from to @to, if that can be done. */
+static bool readable(char *from, char *to, size_t step)
+{
+	if (sigsetjmp(fault_env, 1)) {
+		on_fault(SIG_DFL);
+		return false;
+	}
+	on_fault(fault_handler);
+	for (; from < to; from += step)
+		FORCE_READ(*from);
+	on_fault(SIG_DFL);
+	return true;
+}
+
+static bool readable_at(char *addr)
+{
+	return readable(addr, addr + 1, 1);
+}
+
+static unsigned long nr_faults(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_minflt + usage.ru_majflt;
+}
+
+struct touched {
+	unsigned int lost;		/* leaves that faulted */
+	unsigned long faults;
+	bool dead;			/* somewhere the fault was fatal */
+};
+
+static struct touched touch(const struct mapping *m)
+{
+	size_t step = m->leaf < MB2 ? m->leaf : MB2;
+	unsigned long before, faults;
+	struct touched t = { 0 };
+	char own;
+	bool ok;
+
+	/*
+	 * After a fork or a clearing of soft-dirty bits the first write to a
+	 * page of our own faults: let that be here, not in the loop.
+	 */
+	readable_at(&own);
+	nr_faults();
+	for (unsigned int i = 0; i < m->nr; i++) {
+		char *leaf = m->addr + i * m->leaf;
+
+		before = nr_faults();
+		ok = readable(leaf, leaf + m->leaf, step);
+		faults = nr_faults() - before;
+		t.faults += faults;
+		t.lost += faults || !ok;
+		t.dead |= !ok;
+	}
+	return t;
+}
+
+/*
+ * Every page of anonymous memory gets its own content, so that KSM finds
+ * nothing to merge; otherwise one word in a leaf will do.
+ */
+static size_t content_step(const struct mapping *m)
+{
+	return is_anon(m) ? psize() : m->leaf;
+}
+
+static void fill(const struct mapping *m)
+{
+	size_t step = content_step(m);
+
+	for (size_t off = 0; off < m->size; off += step) {
+		if (m->backing == VFIO)
+			FORCE_READ(m->addr[off]);
+		else
+			*(unsigned long *)(m->addr + off) = off + 1;
+	}
+}
+
+static bool intact(const struct mapping *m)
+{
+	size_t step = content_step(m);
+
+	if (m->backing == VFIO)
+		return true;
+	for (size_t off = 0; off < m->size; off += step) {
+		if (*(unsigned long *)(m->addr + off) != off + 1)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Mapping.
+ */
+
+/* Address space for @size bytes, beginning @phase bytes after a 1 GiB boundary. */
+static char *reserve(size_t size, size_t phase)
+{
+	char *p = mmap(NULL, size + 2 * GB1, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	return (char *)(((uintptr_t)p + GB1 - 1) & ~(GB1 - 1)) + phase;
+}
+
+/*
+ * Hugetlb pages of 2 MiB and 1 GiB: of the whole program, for each test would
+ * have to clear them again.
+ */
+static int hugetlb_fds[2] = { -1, -1 };
+
+/* Ask for the pages of a variant; the exit handler gives them back. */
+static int open_hugetlb(size_t size, unsigned long nr)
+{
+	unsigned long sizes[10], nr_free;
+	int fd, n = detect_hugetlb_page_sizes(sizes, ARRAY_SIZE(sizes));
+
+	while (n && sizes[n - 1] != size)
+		n--;
+	if (!n)
+		return -1;
+	nr_free = hugetlb_free_pages(size);
+	if (nr_free < nr && !geteuid())
+		hugetlb_set_nr_pages(size, hugetlb_nr_pages(size) + nr - nr_free);
+	if (hugetlb_free_pages(size) < nr)
+		return -1;
+	fd = memfd_create("pagewalk", MFD_HUGETLB |
+			  __builtin_ctzl(size) << MFD_HUGE_SHIFT);
+	if (fd >= 0 && ftruncate(fd, nr * size)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* Open the device-dax of this alignment. */
+static int open_dax(const struct mapping *m)
+{
+	unsigned long align, size;
+	char path[PATH_MAX];
+	int fd = -1;
+	glob_t g;
+
+	if (glob("/sys/bus/dax/devices/*", 0, NULL, &g))
+		return -1;
+	for (size_t i = 0; i < g.gl_pathc && fd < 0; i++) {
+		snprintf(path, sizeof(path), "%s/align", g.gl_pathv[i]);
+		if (read_sysfs(path, &align) || align != m->leaf)
+			continue;
+		snprintf(path, sizeof(path), "%s/size", g.gl_pathv[i]);
+		if (read_sysfs(path, &size) || size < m->size)
+			continue;
+		snprintf(path, sizeof(path), "/dev/%s", basename(g.gl_pathv[i]));
+		fd = open(path, O_RDWR);
+	}
+	globfree(&g);
+	return fd;
+}
+
+/* Open a device of vfio-pci, given by its directory in sysfs. */
+static int open_vfio_device(const char *dir)
+{
+	char path[PATH_MAX], group_link[PATH_MAX] = "";
+	int container, group;
+
+	snprintf(path, sizeof(path), "%s/iommu_group", dir);
+	if (readlink(path, group_link, sizeof(group_link) - 1) < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%s", basename(group_link));
+	group = open(path, O_RDWR);
+	container = open("/dev/vfio/vfio", O_RDWR);
+	if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) ||
+	    ioctl(container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU))
+		return -1;
+	return ioctl(group, VFIO_GROUP_GET_DEVICE_FD, basename(dir));
+}
+
+/* Open a device with a BAR of at least 2 GiB: where in the file, in memory? */
+static int open_vfio(off_t *offset, unsigned long *phys)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info) };
+	unsigned long start, end;
+	char line[PATH_MAX];
+	int fd = -1;
+	FILE *f;
+	glob_t g;
+
+	if (glob("/sys/bus/pci/drivers/vfio-pci/*:*", 0, NULL, &g))
+		return -1;
+	for (size_t i = 0; i < g.gl_pathc && fd < 0; i++) {
+		snprintf(line, sizeof(line), "%s/resource", g.gl_pathv[i]);
+		f = fopen(line, "r");
+		info.index = 0;
+		while (f && fd < 0 && fgets(line, sizeof(line), f)) {
+			if (sscanf(line, "%lx %lx", &start, &end) == 2 &&
+			    end - start >= 2 * GB1 - 1)
+				fd = open_vfio_device(g.gl_pathv[i]);
+			if (fd >= 0 && ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &info)) {
+				close(fd);
+				fd = -1;
+			}
+			info.index++;
+		}
+		if (f)
+			fclose(f);
+	}
+	globfree(&g);
+	*offset = info.offset;
+	*phys = start;
+	return fd;
+}
+
+/* Map @m and populate it with leaves of the size asked for, or skip. */
+static void map_leaves(struct __test_metadata *_metadata, struct mapping *m)
+{
+	int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED, fd = -1;
+	unsigned long phys = 0, faults;
+	off_t offset = 0;
+
+	m->size = m->nr * m->leaf;
+	if (psize() != KB4)
+		SKIP(return, "sizes of leaves are those of 4 KiB pages");
+
+	switch (m->backing) {
+	case SMALL:
+		flags = MAP_PRIVATE | MAP_ANONYMOUS;
+		break;
+	case THP:
+	case THP_PTE:
+		if (!thp_is_enabled() || read_pmd_pagesize() != MB2)
+			SKIP(return, "no transparent huge pages of 2 MiB");
+		flags = MAP_PRIVATE | MAP_ANONYMOUS;
+		break;
+	case HUGETLB:
+		fd = hugetlb_fds[m->leaf == GB1];
+		if (fd < 0)
+			SKIP(return, "no hugetlb pages of %zu MiB", m->leaf >> 20);
+		break;
+	case DAX:
+		fd = open_dax(m);
+		if (fd < 0)
+			SKIP(return, "no device-dax of %zu MiB with an alignment of %zu MiB",
+			     m->size >> 20, m->leaf >> 20);
+		break;
+	case VFIO:
+		fd = open_vfio(&offset, &phys);
+		if (fd < 0)
+			SKIP(return, "no BAR of 2 GiB in a vfio noiommu group");
+		/* Leaves are as large as the addresses are congruent. */
+		m->phase = (phys + (m->leaf < GB1 ? m->leaf : 0)) & (GB1 - 1);
+		break;
+	}
+
+	m->addr = reserve(m->size, m->phase);
+	if (!m->addr)
+		SKIP(return, "no address space for %zu MiB", m->size >> 20);
+	if (mmap(m->addr, m->size, prot, flags | MAP_FIXED, fd, offset) == MAP_FAILED)
+		SKIP(return, "no mapping of %u leaves of %zu KiB: %s", m->nr,
+		     m->leaf >> 10, strerror(errno));
+	if (is_anon(m))
+		madvise(m->addr, m->size,
+			m->backing == SMALL ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+
+	faults = nr_faults();
+	fill(m);
+	faults = nr_faults() - faults;
+	if (is_anon(m)) {
+		if (m->backing != SMALL &&
+		    !check_huge_anon(m->addr, m->size, m->size / MB2, MB2))
+			SKIP(return, "no %zu transparent huge pages to be had",
+			     m->size / MB2);
+	} else if (faults != m->nr) {
+		SKIP(return, "%zu MiB took %lu faults: no leaves of %zu KiB",
+		     m->size >> 20, faults, m->leaf >> 10);
+	}
+	if (m->backing == THP_PTE) {
+		/* A VMA of one page splits the PMD; afterwards all is one VMA. */
+		for (size_t off = 0; off < m->size; off += MB2) {
+			ASSERT_EQ(mprotect(m->addr + off, psize(), PROT_READ), 0);
+			ASSERT_EQ(mprotect(m->addr + off, psize(), prot), 0);
+		}
+		ASSERT_TRUE(check_huge_anon(m->addr, m->size, 0, MB2));
+		madvise(m->addr, m->size, MADV_NOHUGEPAGE);
+	}
+}
+
+/*
+ * Reporting.
+ */
+
+enum verdict { WRONG, RIGHT, NONE };
+
+/* Print the line of this test, then check it. */
+static __printf(5, 6) void report(struct __test_metadata *_metadata,
+				  const struct mapping *m, struct touched t,
+				  enum verdict v, const char *fmt, ...)
+{
+	static const char * const verdicts[] = { "wrong", "right", "-" };
+	char detail[128];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, args);
+	va_end(args);
+
+	ksft_print_msg("table: %s %s lost=%u/%u refaults=%lu report=%s %s%s\n",
+		       _metadata->name, m->name, t.lost, m->nr, t.faults,
+		       verdicts[v], detail,
+		       t.dead ? ", then a fatal fault" : "");
+
+	EXPECT_EQ(t.lost, 0);
+	EXPECT_FALSE(t.dead);
+	EXPECT_NE(v, WRONG);
+	if (!t.dead)
+		EXPECT_TRUE(intact(m));
+}
+
+/* A call must have succeeded, or failed with @expected where it is refused. */
+static void report_call(struct __test_metadata *_metadata,
+			const struct mapping *m, int ret, int expected)
+{
+	int err = ret ? errno : 0;
+
+	report(_metadata, m, touch(m), err == expected ? RIGHT : WRONG,
+	       "%s", err ? strerror(err) : "done");
+}
+
+/* What counts as populated: nothing of a pfnmap does. */
+static void report_kb(struct __test_metadata *_metadata,
+		      const struct mapping *m, long kb, bool whole_process)
+{
+	long expected = nr_visible(m) * (psize() >> 10);
+	bool right = whole_process ? kb >= expected : kb == expected;
+
+	report(_metadata, m, touch(m), right ? RIGHT : WRONG,
+	       "Rss %ld kB of %ld kB", kb, expected);
+}
+
+/*
+ * Readers.
+ */
+
+/* Sum up Rss, and what is hugetlb, of all that @path tells of the mapping. */
+static long smaps_kb(const struct mapping *m, const char *path)
+{
+	static const char * const fields[] = {
+		"Rss:", "Shared_Hugetlb:", "Private_Hugetlb:",
+	};
+	uintptr_t start, end, addr = (uintptr_t)m->addr;
+	long kb, sum = -1;
+	bool ours = false;
+	char line[512];
+	FILE *f;
+
+	f = fopen(path, "r");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2) {
+			ours = start < addr + m->size && end > addr;
+			sum += ours && sum < 0;
+			continue;
+		}
+		for (int i = 0; ours && i < ARRAY_SIZE(fields); i++) {
+			if (!strncmp(line, fields[i], strlen(fields[i])) &&
+			    sscanf(line + strlen(fields[i]), "%ld", &kb) == 1)
+				sum += kb;
+		}
+	}
+	fclose(f);
+	return sum;
+}
+
+static bool no_numa(void)
+{
+	return access("/proc/self/numa_maps", R_OK);
+}
+
+/* Pages on all nodes, as numa_maps has them; in kB. */
+static long numa_maps_kb(const struct mapping *m)
+{
+	unsigned long pages, unit = psize() >> 10;
+	char *line = NULL, *token;
+	size_t len = 0;
+	long sum = -1;
+	FILE *f;
+
+	f = fopen("/proc/self/numa_maps", "r");
+	if (!f)
+		return -1;
+	while (getline(&line, &len, f) > 0) {
+		if (strtoul(line, NULL, 16) != (uintptr_t)m->addr)
+			continue;
+		sum = 0;
+		for (token = strtok(line, " "); token; token = strtok(NULL, " ")) {
+			if (sscanf(token, "N%*u=%lu", &pages) == 1)
+				sum += pages;
+			/* Hugetlb counts huge pages, others do not. */
+			if (m->backing == HUGETLB)
+				sscanf(token, "kernelpagesize_kB=%lu", &unit);
+		}
+		sum *= unit;
+	}
+	free(line);
+	fclose(f);
+	return sum;
+}
+
+/* Is this what pagemap must say of page @index of the mapping? */
+static bool pagemap_right(const struct mapping *m, __u64 entry,
+			  unsigned long index)
+{
+	unsigned long mask = m->leaf / psize() - 1;
+	unsigned long pfn = PAGEMAP_PFN(entry);
+
+	if (!nr_visible(m))
+		return !(entry & (PM_PRESENT | PM_SWAP));
+	/* PFNs are for the privileged; others see 0. */
+	return PAGEMAP_PRESENT(entry) && (!pfn || (pfn & mask) == (index & mask));
+}
+
+static long pagemap_scan(const struct mapping *m, struct page_region *vec,
+			 unsigned int nr, __u64 flags, __u64 category)
+{
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.start = (uintptr_t)m->addr,
+		.end = (uintptr_t)m->addr + m->size,
+		.vec = (uintptr_t)vec,
+		.vec_len = nr,
+		.category_mask = category,
+		.return_mask = category,
+	};
+	int fd = open("/proc/self/pagemap", O_RDONLY), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = ioctl(fd, PAGEMAP_SCAN, &arg);
+	close(fd);
+	return ret;
+}
+
+/* Pages in those of the @n regions that lie within [@from, @to), or -1. */
+static long scanned(const struct page_region *vec, long n, const char *from,
+		    const char *to)
+{
+	__u64 at = (uintptr_t)from;
+	long pages = 0;
+
+	for (long i = 0; i < n; i++) {
+		if (vec[i].start < at || vec[i].end <= vec[i].start ||
+		    vec[i].end > (uintptr_t)to)
+			return -1;
+		at = vec[i].end;
+		pages += (vec[i].end - vec[i].start) / psize();
+	}
+	return n < 0 ? -1 : pages;
+}
+
+static int write_string(const char *path, const char *string)
+{
+	int fd = open(path, O_WRONLY), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = write(fd, string, strlen(string)) == (ssize_t)strlen(string) ? 0 : -1;
+	close(fd);
+	return ret;
+}
+
+FIXTURE(pagewalk)
+{
+	struct mapping m;
+};
+
+FIXTURE_VARIANT(pagewalk)
+{
+	struct mapping m;
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, vfio_1g)
+{
+	.m = { "vfio_1g", VFIO, GB1, 2 },
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, vfio_2m)
+{
+	.m = { "vfio_2m", VFIO, MB2, 64 },
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, vfio_4k)
+{
+	.m = { "vfio_4k", VFIO, KB4, 4096 },
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, dax_1g)
+{
+	.m = { "dax_1g", DAX, GB1, 2 },
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, dax_2m)
+{
+	.m = { "dax_2m", DAX, MB2, 32 },
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, hugetlb_1g)
+{
+	.m = { "hugetlb_1g", HUGETLB, GB1, 1 },
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, hugetlb_2m)
+{
+	.m = { "hugetlb_2m", HUGETLB, MB2, 32 },
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, thp)
+{
+	.m = { "thp", THP, MB2, 16 },
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, thp_pte)
+{
+	.m = { "thp_pte", THP_PTE, KB4, 2048 },
+};
+
+FIXTURE_VARIANT_ADD(pagewalk, small)
+{
+	.m = { "small", SMALL, KB4, 1024 },
+};
+
+FIXTURE_SETUP(pagewalk)
+{
+	self->m = variant->m;
+	map_leaves(_metadata, &self->m);
+}
+
+FIXTURE_TEARDOWN(pagewalk)
+{
+}
+
+/* The control: if this fails, nothing that the others say is worth much. */
+TEST_F(pagewalk, none)
+{
+	report(_metadata, &self->m, touch(&self->m), NONE, "nothing done");
+}
+
+TEST_F(pagewalk, maps)
+{
+	struct mapping *m = &self->m;
+	uintptr_t start, end;
+	bool found = false;
+	char line[512];
+	FILE *f;
+
+	f = fopen("/proc/self/maps", "r");
+	ASSERT_NE(f, NULL);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			found |= start == (uintptr_t)m->addr && end == start + m->size;
+	}
+	fclose(f);
+	report(_metadata, m, touch(m), found ? RIGHT : WRONG, "%s",
+	       found ? "there" : "not there");
+}
+
+TEST_F(pagewalk, smaps)
+{
+	report_kb(_metadata, &self->m, smaps_kb(&self->m, "/proc/self/smaps"), false);
+}
+
+TEST_F(pagewalk, smaps_other)
+{
+	char path[64];
+	int result[2];
+	long kb = -1;
+	pid_t pid;
+
+	ASSERT_EQ(pipe(result), 0);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		snprintf(path, sizeof(path), "/proc/%d/smaps", getppid());
+		kb = smaps_kb(&self->m, path);
+		_exit(write(result[1], &kb, sizeof(kb)) != sizeof(kb));
+	}
+	EXPECT_EQ(read(result[0], &kb, sizeof(kb)), sizeof(kb));
+	EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+	report_kb(_metadata, &self->m, kb, false);
+}
+
+TEST_F(pagewalk, smaps_rollup)
+{
+	if (access("/proc/self/smaps_rollup", R_OK))
+		SKIP(return, "no /proc/self/smaps_rollup");
+	report_kb(_metadata, &self->m,
+		  smaps_kb(&self->m, "/proc/self/smaps_rollup"), true);
+}
+
+TEST_F(pagewalk, numa_maps)
+{
+	struct mapping *m = &self->m;
+	long kb, expected = nr_pages(m) * (psize() >> 10);
+	/* The pages of devices are on no node. */
+	bool counted = m->backing != VFIO && m->backing != DAX;
+
+	if (no_numa())
+		SKIP(return, "no NUMA");
+	kb = numa_maps_kb(m);
+	if (counted)
+		report(_metadata, m, touch(m), kb == expected ? RIGHT : WRONG,
+		       "%ld kB of %ld kB", kb, expected);
+	else
+		report(_metadata, m, touch(m), NONE, "%ld kB", kb);
+}
+
+TEST_F(pagewalk, pagemap)
+{
+	struct mapping *m = &self->m;
+	size_t len = nr_pages(m) * sizeof(__u64), done = 0;
+	unsigned long present = 0, right = 0;
+	__u64 *entries = calloc(1, len);
+	ssize_t n = 0;
+	int fd;
+
+	ASSERT_NE(entries, NULL);
+	fd = open("/proc/self/pagemap", O_RDONLY);
+	ASSERT_GE(fd, 0);
+	do {
+		done += n;
+		n = pread(fd, (char *)entries + done, len - done,
+			  (uintptr_t)m->addr / psize() * sizeof(*entries) + done);
+	} while (n > 0);
+	close(fd);
+
+	for (unsigned long i = 0; i < nr_pages(m); i++) {
+		present += PAGEMAP_PRESENT(entries[i]);
+		right += pagemap_right(m, entries[i], i);
+	}
+	report(_metadata, m, touch(m),
+	       done == len && right == nr_pages(m) ? RIGHT : WRONG,
+	       "%lu present of %lu", present, nr_visible(m));
+	free(entries);
+}
+
+TEST_F(pagewalk, pagemap_one)
+{
+	struct mapping *m = &self->m;
+	unsigned long index = nr_pages(m) / 2 + m->leaf / psize() / 3;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	__u64 entry;
+
+	ASSERT_GE(fd, 0);
+	entry = pagemap_get_entry(fd, m->addr + index * psize());
+	close(fd);
+	report(_metadata, m, touch(m),
+	       pagemap_right(m, entry, index) ? RIGHT : WRONG,
+	       "%d present of %d", PAGEMAP_PRESENT(entry), !!nr_visible(m));
+}
+
+TEST_F(pagewalk, pagemap_scan)
+{
+	struct mapping *m = &self->m;
+	struct page_region vec[256];
+	long n, pages;
+
+	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), 0, PAGE_IS_PRESENT);
+	if (n < 0 && errno == ENOTTY)
+		SKIP(return, "no PAGEMAP_SCAN");
+	pages = scanned(vec, n, m->addr, m->addr + m->size);
+	report(_metadata, m, touch(m), pages == nr_visible(m) ? RIGHT : WRONG,
+	       "%ld present of %lu", pages, nr_visible(m));
+}
+
+/*
+ * Find out what was written with an asynchronous userfaultfd: everything at
+ * first, then nothing, then the leaf that was written (or a part of it, where
+ * the kernel splits it).
+ */
+TEST_F(pagewalk, pagemap_scan_wp)
+{
+	const __u64 flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC;
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |
+			    UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+	};
+	struct mapping *m = &self->m;
+	char *last = m->addr + m->size - m->leaf;
+	struct page_region vec[256];
+	long n, first, second, third;
+	struct touched t;
+	int uffd, ret;
+	bool right;
+
+	uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd: %s", strerror(errno));
+	if (ioctl(uffd, UFFDIO_API, &api))
+		SKIP(return, "no UFFD_FEATURE_WP_ASYNC: %s", strerror(errno));
+	ret = uffd_register(uffd, m->addr, m->size, false, true, false);
+	if (m->backing == VFIO) {
+		report(_metadata, m, touch(m), ret == -EINVAL ? RIGHT : WRONG,
+		       "%s", strerror(-ret));
+		return;
+	}
+	ASSERT_EQ(ret, 0);
+
+	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), flags, PAGE_IS_WRITTEN);
+	if (n < 0 && errno == ENOTTY)
+		SKIP(return, "no PAGEMAP_SCAN");
+	first = scanned(vec, n, m->addr, m->addr + m->size);
+	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), flags, PAGE_IS_WRITTEN);
+	second = scanned(vec, n, m->addr, m->addr + m->size);
+	t = touch(m);
+
+	/* Two bytes in the last leaf, beside the content. */
+	if (!t.dead) {
+		last[sizeof(long)] = 1;
+		last[m->leaf / 2 + sizeof(long)] = 1;
+	}
+	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), flags, PAGE_IS_WRITTEN);
+	third = scanned(vec, n, last, last + m->leaf);
+	right = first == nr_pages(m) && second == 0 && third > 0;
+	/* Both bytes: at the start and in the middle. */
+	right &= n > 0 && vec[0].start == (uintptr_t)last &&
+		 vec[n - 1].end > (uintptr_t)last + m->leaf / 2;
+	close(uffd);
+	t.dead |= !readable(m->addr, m->addr + m->size, MB2);
+	if (!t.dead)
+		last[sizeof(long)] = 1;
+
+	report(_metadata, m, t, right ? RIGHT : WRONG,
+	       "written %ld of %lu, again %ld of 0, after a write %ld",
+	       first, nr_pages(m), second, third);
+}
+
+static void write_clear_refs(struct __test_metadata *_metadata,
+			     const struct mapping *m, const char *what)
+{
+	const char *file = "/proc/self/clear_refs";
+
+	if (access(file, W_OK))
+		SKIP(return, "no %s", file);
+	report_call(_metadata, m, write_string(file, what), 0);
+}
+
+TEST_F(pagewalk, clear_refs_1)
+{
+	write_clear_refs(_metadata, &self->m, "1");
+}
+
+TEST_F(pagewalk, clear_refs_3)
+{
+	write_clear_refs(_metadata, &self->m, "3");
+}
+
+TEST_F(pagewalk, clear_refs_4)
+{
+	write_clear_refs(_metadata, &self->m, "4");
+}
+
+TEST_F(pagewalk, mincore)
+{
+	struct mapping *m = &self->m;
+	unsigned char *vec = calloc(1, nr_pages(m));
+	unsigned long resident = 0;
+
+	ASSERT_NE(vec, NULL);
+	ASSERT_EQ(mincore(m->addr, m->size, vec), 0);
+	for (unsigned long i = 0; i < nr_pages(m); i++)
+		resident += vec[i] & 1;
+	report(_metadata, m, touch(m),
+	       resident == nr_pages(m) ? RIGHT : WRONG,
+	       "%lu resident of %lu", resident, nr_pages(m));
+	free(vec);
+}
+
+/* Bind to all the nodes there are, so that nothing is on a wrong one. */
+static int mbind_all(char *addr, size_t len, unsigned int flags)
+{
+	unsigned long nodes[16] = { 0 };
+
+	if (syscall(__NR_get_mempolicy, NULL, nodes, sizeof(nodes) * 8, NULL,
+		    MPOL_F_MEMS_ALLOWED))
+		return -1;
+	return syscall(__NR_mbind, addr, len, MPOL_BIND, nodes,
+		       sizeof(nodes) * 8, flags);
+}
+
+TEST_F(pagewalk, mbind_strict)
+{
+	int ret;
+
+	if (no_numa())
+		SKIP(return, "no NUMA");
+	ret = mbind_all(self->m.addr, self->m.size, MPOL_MF_STRICT);
+	report_call(_metadata, &self->m, ret, 0);
+}
+
+static void madvise_reclaim(struct __test_metadata *_metadata,
+			    const struct mapping *m, int advice)
+{
+	bool refused = m->backing == VFIO || m->backing == HUGETLB;
+	int ret = madvise(m->addr, m->size, advice);
+
+	report_call(_metadata, m, ret, refused ? EINVAL : 0);
+}
+
+TEST_F(pagewalk, madv_cold)
+{
+	madvise_reclaim(_metadata, &self->m, MADV_COLD);
+}
+
+TEST_F(pagewalk, madv_pageout)
+{
+	unsigned long swap = 0;
+	char line[128];
+	FILE *f = fopen("/proc/meminfo", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "SwapTotal: %lu kB", &swap);
+	if (f)
+		fclose(f);
+	if (swap && is_anon(&self->m))
+		SKIP(return, "there is swap, so the pages do go");
+	madvise_reclaim(_metadata, &self->m, MADV_PAGEOUT);
+}
+
+static int __printf(2, 3)
+damon_write(const char *file, const char *fmt, ...)
+{
+	char path[256], value[64];
+	va_list args;
+
+	snprintf(path, sizeof(path), DAMON "%s", file);
+	va_start(args, fmt);
+	vsnprintf(value, sizeof(value), fmt, args);
+	va_end(args);
+	return write_string(path, value);
+}
+
+#define CONTEXT	"0/contexts/0/"
+#define SCHEME	CONTEXT "schemes/0/"
+
+/* Monitor the mapping, and nothing else, until every part was looked at. */
+static bool damon_monitor(const struct mapping *m)
+{
+	const char *regions = CONTEXT "targets/0/regions/0/start";
+	unsigned long tried = 0;
+	bool ok;
+
+	ok = !damon_write("0/contexts/nr_contexts", "1") &&
+	     !damon_write(CONTEXT "operations", "fvaddr") &&
+	     !damon_write(CONTEXT "monitoring_attrs/intervals/sample_us", "1000") &&
+	     !damon_write(CONTEXT "monitoring_attrs/intervals/aggr_us", "10000") &&
+	     !damon_write(CONTEXT "targets/nr_targets", "1") &&
+	     !damon_write(CONTEXT "targets/0/pid_target", "%d", getpid()) &&
+	     !damon_write(CONTEXT "targets/0/regions/nr_regions", "1") &&
+	     !damon_write(regions, "%lu", (unsigned long)m->addr) &&
+	     !damon_write(CONTEXT "targets/0/regions/0/end", "%lu",
+			  (unsigned long)m->addr + m->size) &&
+	     !damon_write(CONTEXT "schemes/nr_schemes", "1") &&
+	     !damon_write(SCHEME "action", "stat") &&
+	     !damon_write(SCHEME "access_pattern/sz/max", "%lu", ~0UL) &&
+	     !damon_write(SCHEME "access_pattern/nr_accesses/max", "%u", ~0U) &&
+	     !damon_write(SCHEME "access_pattern/age/max", "%u", ~0U) &&
+	     !damon_write("0/state", "on");
+	while (ok && !tried) {
+		usleep(1000);
+		ok = !damon_write("0/state", "update_schemes_stats") &&
+		     !read_sysfs(DAMON SCHEME "stats/nr_tried", &tried);
+	}
+	damon_write("0/state", "off");
+	return ok;
+}
+
+TEST_F_TIMEOUT(pagewalk, damon, 120)
+{
+	unsigned long nr;
+	bool ok;
+
+	if (access(DAMON "nr_kdamonds", W_OK))
+		SKIP(return, "no DAMON in sysfs");
+	if (read_sysfs(DAMON "nr_kdamonds", &nr) || nr)
+		SKIP(return, "DAMON is in use");
+	ASSERT_EQ(damon_write("nr_kdamonds", "1"), 0);
+	ok = damon_monitor(&self->m);
+	damon_write("nr_kdamonds", "0");
+	if (!ok)
+		SKIP(return, "DAMON takes no ranges of addresses (fvaddr)");
+	report(_metadata, &self->m, touch(&self->m), NONE, "monitored");
+}
+
+TEST_F_TIMEOUT(pagewalk, ksm, 120)
+{
+	char *page = mmap(NULL, psize(), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(page, MAP_FAILED);
+	if (access("/sys/kernel/mm/ksm/run", W_OK))
+		SKIP(return, "no KSM");
+	/* It scans only if there is something that can be merged at all. */
+	ASSERT_EQ(madvise(page, psize(), MADV_MERGEABLE), 0);
+	EXPECT_EQ(madvise(self->m.addr, self->m.size, MADV_MERGEABLE), 0);
+	EXPECT_EQ(ksm_start(), 0);
+	EXPECT_EQ(ksm_stop(), 0);
+	report(_metadata, &self->m, touch(&self->m), NONE, "scanned");
+}
+
+TEST_F(pagewalk, mlock)
+{
+	int ret = mlock(self->m.addr, self->m.size);
+
+	if (ret && (errno == ENOMEM || errno == EPERM || errno == EAGAIN))
+		SKIP(return, "RLIMIT_MEMLOCK is too low: %s", strerror(errno));
+	if (!ret)
+		ret = munlock(self->m.addr, self->m.size);
+	report_call(_metadata, &self->m, ret, 0);
+}
+
+TEST_F(pagewalk, mprotect_none)
+{
+	struct mapping *m = &self->m;
+	int ret = mprotect(m->addr, m->size, PROT_NONE);
+
+	if (!ret) {
+		EXPECT_FALSE(readable_at(m->addr));
+		ret = mprotect(m->addr, m->size, PROT_READ | PROT_WRITE);
+	}
+	report_call(_metadata, m, ret, 0);
+}
+
+TEST_F(pagewalk, fork)
+{
+	struct mapping *m = &self->m;
+	struct touched t;
+	int status = -1;
+	pid_t pid;
+
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		t = touch(m);
+		_exit(t.dead || !intact(m));
+	}
+	EXPECT_EQ(waitpid(pid, &status, 0), pid);
+	report(_metadata, m, touch(m), status ? WRONG : RIGHT, "child %s",
+	       status ? "does not see the same" : "sees the same");
+}
+
+/*
+ * A boundary of VMAs within a leaf, and moving leaves.  Where a driver does
+ * not allow it the call fails with EINVAL and everything stays as it is.
+ */
+
+FIXTURE(boundary)
+{
+	struct mapping m;
+};
+
+FIXTURE_VARIANT(boundary)
+{
+	struct mapping m;
+};
+
+FIXTURE_VARIANT_ADD(boundary, vfio_1g)
+{
+	.m = { "vfio_1g", VFIO, GB1, 2 },
+};
+
+FIXTURE_VARIANT_ADD(boundary, dax_1g)
+{
+	.m = { "dax_1g", DAX, GB1, 2 },
+};
+
+FIXTURE_SETUP(boundary)
+{
+	self->m = variant->m;
+	map_leaves(_metadata, &self->m);
+}
+
+FIXTURE_TEARDOWN(boundary)
+{
+}
+
+/* What is left of a mapping after a call on [@off, @off + @len) of it. */
+static void check_rest(struct __test_metadata *_metadata,
+		       const struct mapping *m, int ret, size_t off, size_t len,
+		       bool gone)
+{
+	char *start = m->addr + off, *end = start + len;
+	int err = ret ? errno : 0;
+
+	EXPECT_EQ(err, m->backing == DAX ? EINVAL : 0);
+	gone &= !err;
+	EXPECT_EQ(readable_at(start), !gone);
+	EXPECT_EQ(readable_at(end - psize()), !gone);
+	EXPECT_TRUE(readable(m->addr, start, MB2));
+	EXPECT_TRUE(readable_at(start - psize()));
+	EXPECT_TRUE(readable_at(end));
+	EXPECT_TRUE(readable(end, m->addr + m->size, MB2));
+	EXPECT_TRUE(intact(m));
+}
+
+/* Somewhere in the first leaf; aligned to 2 MiB, and no more. */
+#define INSIDE	(33 * MB2)
+
+TEST_F(boundary, munmap_4k)
+{
+	int ret = munmap(self->m.addr + INSIDE, KB4);
+
+	check_rest(_metadata, &self->m, ret, INSIDE, KB4, true);
+}
+
+TEST_F(boundary, munmap_2m)
+{
+	int ret = munmap(self->m.addr + INSIDE, MB2);
+
+	check_rest(_metadata, &self->m, ret, INSIDE, MB2, true);
+}
+
+TEST_F(boundary, mprotect_4k)
+{
+	int ret = mprotect(self->m.addr + INSIDE, KB4, PROT_READ);
+
+	check_rest(_metadata, &self->m, ret, INSIDE, KB4, false);
+}
+
+TEST_F(boundary, mprotect_2m)
+{
+	int ret = mprotect(self->m.addr + INSIDE, MB2, PROT_READ);
+
+	check_rest(_metadata, &self->m, ret, INSIDE, MB2, false);
+}
+
+TEST_F(boundary, madvise_4k)
+{
+	int ret = madvise(self->m.addr + INSIDE, KB4, MADV_RANDOM);
+
+	check_rest(_metadata, &self->m, ret, INSIDE, KB4, false);
+}
+
+TEST_F(boundary, mbind_4k)
+{
+	int ret;
+
+	if (no_numa())
+		SKIP(return, "no NUMA");
+	ret = mbind_all(self->m.addr + INSIDE, KB4, 0);
+	check_rest(_metadata, &self->m, ret, INSIDE, KB4, false);
+}
+
+TEST_F(boundary, madvise_2m_then_smaps)
+{
+	struct mapping *m = &self->m;
+	int ret = madvise(m->addr + INSIDE, MB2, MADV_RANDOM), err = errno;
+
+	EXPECT_GE(smaps_kb(m, "/proc/self/smaps"), 0);
+	errno = err;
+	check_rest(_metadata, m, ret, INSIDE, MB2, false);
+}
+
+/*
+ * Move all of the mapping.  Nothing may be left behind, neither in page tables
+ * nor in the TLB: what is read just before must be gone just after.
+ */
+static void move(struct __test_metadata *_metadata, struct mapping *m, char *to)
+{
+	char *from = m->addr;
+
+	ASSERT_NE(to, NULL);
+	for (unsigned int i = 0; i < m->nr; i++)
+		FORCE_READ(from[i * m->leaf]);
+	ASSERT_EQ(mremap(from, m->size, m->size, MREMAP_MAYMOVE | MREMAP_FIXED, to),
+		  to);
+	for (unsigned int i = 0; i < m->nr; i++)
+		EXPECT_FALSE(readable_at(from + i * m->leaf));
+	m->addr = to;
+}
+
+TEST_F(boundary, mremap_whole)
+{
+	struct mapping *m = &self->m;
+	struct touched t;
+
+	move(_metadata, m, reserve(m->size, m->phase));
+	t = touch(m);
+	EXPECT_EQ(t.lost, 0);
+	EXPECT_FALSE(t.dead);
+	if (!t.dead)
+		EXPECT_TRUE(intact(m));
+}
+
+TEST_F(boundary, mremap_unaligned_dst)
+{
+	struct mapping *m = &self->m;
+
+	move(_metadata, m, reserve(m->size, m->phase + MB2));
+	/* Device-dax maps nothing at an address that is not aligned. */
+	if (m->backing == VFIO)
+		EXPECT_TRUE(readable(m->addr, m->addr + m->size, MB2));
+}
+
+/* Move what lies between the middles of two leaves. */
+TEST_F(boundary, mremap_part)
+{
+	struct mapping *m = &self->m;
+	char *to = reserve(m->size, m->phase), *moved;
+
+	ASSERT_NE(to, NULL);
+	to += GB1 / 2;
+	FORCE_READ(m->addr[GB1 / 2]);
+	FORCE_READ(m->addr[GB1 + GB1 / 2 - psize()]);
+	moved = mremap(m->addr + GB1 / 2, GB1, GB1,
+		       MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	check_rest(_metadata, m, moved == MAP_FAILED ? -1 : 0, GB1 / 2, GB1, true);
+	if (moved != MAP_FAILED) {
+		EXPECT_EQ(moved, to);
+		EXPECT_TRUE(readable(to, to + GB1, MB2));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	/*
+	 * No rseq: the kernel writes to it when it likes, and after a fork or a
+	 * clearing of soft-dirty bits that is a fault which nobody asked for.
+	 */
+	if (!getenv("GLIBC_TUNABLES")) {
+		setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+		execv("/proc/self/exe", argv);
+	}
+	if (!geteuid())
+		hugetlb_save_settings();
+	hugetlb_fds[0] = open_hugetlb(MB2, 32);
+	hugetlb_fds[1] = open_hugetlb(GB1, 1);
+	return test_harness_run(argc, argv);
+}
