@@ -13,7 +13,7 @@ use_scratch base
 w1=$scratch/.obj-w1
 files=$(git -C "$linux" diff --name-only base series -- 'mm/*.c' 'fs/*.c' 'lib/*.c' 'kernel/*.c' 'arch/x86/*.c')
 mkdir -p "$w1"
-export CCACHE_DIR="$B/ccache"
+export CCACHE_DIR="$B/ccache" CCACHE_DEPEND=1
 
 warnings() {	# -> the W=1 warnings, without line numbers, one a line
 	objs=''

@@ -13,7 +13,8 @@ exits with its status:
 --expect: file of the tests that must have run: "<glob>", or
           "<glob> # SKIP <glob of the reason>" for one that may skip.
 --allow:  file of splats that do not count: "<regex> # <why>".
---fail:   the tests that must fail, and no others (splats do not count then).
+--fail:   the tests that must fail, and no others. Splats do not count then, and
+          a test of --expect that is not there has failed.
 --list:   print every result, in the form of a file for --expect.
 --left:   print the tests of LIST that have no result yet."""
 import argparse
@@ -149,6 +150,9 @@ def judge(args):
 
     if args.fail is not None:
         globs = args.fail.split()
+        names = {t.name for t in tests}
+        tests += [Test(n, "fail", "", ["vanished"]) for n, _ in read_list(args.expect)
+                  if n not in names and "*" not in n]
         for t in tests:
             due = any(matches(t.name, g) for g in globs)
             if due and t.status != "fail":

@@ -32,7 +32,7 @@ mk() {
 		KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=u KBUILD_BUILD_HOST=h \
 		"$@" 9>&-
 }
-export CCACHE_DIR="$B/ccache"
+export CCACHE_DIR="$B/ccache" CCACHE_DEPEND=1
 steps=$(cat "$B/logs/steps" 2>/dev/null || echo 1700)
 start=$(date +%s)
 if [ "$(cat "$obj/fragment" "$src/Makefile" | cksum)" != "$(cat "$obj/configured" 2>/dev/null)" ] ||

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Usage: ksft.sh OBJ BINARY RESULT
-# Runs every test of the kselftest BINARY on the kernel of OBJ. A test that
-# takes the kernel down is noted in RESULT/<n>/crashed, and the next boot
-# goes on behind it. CPU, APPEND and TIMEOUT as in boot.sh.
+# Usage: ksft.sh OBJ BINARY RESULT [PATTERN]
+# Runs every test of the kselftest BINARY, or those that match PATTERN, on the
+# kernel of OBJ. A test that takes the kernel down is noted in RESULT/<n>/crashed,
+# and the next boot goes on behind it. CPU, APPEND and TIMEOUT as in boot.sh.
 
 . "$(dirname "$0")/common.sh"
 
-obj=$1 binary=$2 result=$3 opts='' n=0
+obj=$1 binary=$2 result=$3 n=0
 rm -rf "$result"
 mkdir -p "$result"
 # The list is a table of fixtures with their variants and, beside, their tests.
@@ -25,8 +25,10 @@ function flush(  i, j) {
 	if (c[2] != "") v[++nv] = c[2]
 	if (c[3] != "") t[++nt] = c[3]
 }
-END { flush() }' >"$result/list"
+END { flush() }' | grep -e "${4-.}" >"$result/list"
 
+opts=''
+[ $# -lt 4 ] || opts=$(sed 's/^/-r /' "$result/list" | tr '\n' ' ')
 while :; do
 	n=$((n + 1))
 	"$top/scripts/boot.sh" "$obj" "$result/$n" "pagewalk $opts" "$binary"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Usage: table.py TITLE BASE PATCHED
+"""Usage: table.py TITLE [TAG BASE PATCHED]...
 Prints what the kselftest measured on two kernels side by side. BASE and
-PATCHED are directories of ksft.sh. Exits with 1 if the patched kernel lost
+PATCHED are directories of ksft.sh; their readers get TAG as a suffix. Exits with 1 if the patched kernel lost
 or misreported something it must not, or if a row was not measured in both."""
 import glob
 import os
@@ -34,60 +34,61 @@ def read(directory):
     return rows
 
 
-def clean(row):
-    return row[0] == "ok" and row[1].startswith("0/") or row[0] == "ok" and not row[1]
-
-
 def side(row):
     state, lost, refaults, report, _ = row
-    if not lost:
-        return "%9s %8s %-5s" % ("", "", state)
-    return "%9s %8s %-5s" % (lost, refaults, report)
+    return "%9s %7s %-5s" % (lost, refaults, report if lost else state)
 
 
-def main(title, base_dir, patched_dir):
+def compare(tag, base_dir, patched_dir):
+    """-> (reader, mapping, base's row, patched's row, what is wrong) of each test."""
+    none = ("none", "", "", "", "")
+    base, patched = read(base_dir), read(patched_dir)
     with open(os.path.join(patched_dir, "list")) as f:
         tests = f.read().split()
-    base, patched = read(base_dir), read(patched_dir)
-    none = ("none", "", "", "", "")
-    differ, same, wrong = [], {}, []
-    mappings = []
     for test in tests:
         b, p = base.get(test, none), patched.get(test, none)
         mapping, reader = test.split(".")[-2:]
-        if mapping not in mappings:
-            mappings.append(mapping)
+        wrong = ""
         if p[0] not in ("ok", "skip"):
-            wrong.append("%s: %s on the patched kernel" % (test, p[0]))
+            wrong = "%s%s: %s on the patched kernel" % (test, tag, p[0])
         elif p[0] == "ok" and b[0] in ("skip", "none"):
-            wrong.append("%s: not measured on base (%s)" % (test, b[4] or "no result"))
+            wrong = "%s%s: not measured on base (%s)" % (test, tag, b[4] or "no result")
         elif p[0] == "skip" and b[0] != "skip":
-            wrong.append("%s: not measured on the patched kernel (%s)" % (test, p[4]))
-        if b[:4] != p[:4]:
-            differ.append((reader, mapping, b, p))
-        else:
-            mark = "-" if p[0] == "skip" else "." if clean(p) else p[1].split("/")[0] or p[0]
+            wrong = "%s%s: not measured on the patched kernel (%s)" % (test, tag, p[4])
+        yield reader + tag, mapping, b, p, wrong
+
+
+def main(title, *dirs):
+    rows = [r for i in range(0, len(dirs), 3) for r in compare(*dirs[i:i + 3])]
+    differ = [r for r in rows if r[2][:4] != r[3][:4]]
+    mappings = list(dict.fromkeys(r[1] for r in rows))
+    same = {}
+    for reader, mapping, b, p, _ in rows:
+        if b[:4] == p[:4]:
+            lost = p[1].split("/")[0]
+            mark = {"skip": "-", "ok": "." if lost in ("", "0") else lost}.get(p[0], p[0])
             same.setdefault(reader, {})[mapping] = mark
 
-    print(title)
-    print()
-    print("%-21s %-10s %-24s   %-24s" % ("", "", "          base v7.3.4", "         with the series"))
-    print("%-21s %-10s %9s %8s %-5s | %9s %8s %-5s  %s" % (
-        "reader", "mapping", "lost", "refaults", "report", "lost", "refaults", "report", "base said"))
-    for reader, mapping, b, p in differ:
-        said = b[4].replace(" kB", "") if b[3] == "wrong" else ""
-        print(("%-21s %-10s %s  | %s   %s" % (reader, mapping, side(b), side(p), said))[:110].rstrip())
-    print()
-    print("The same on both ('.' nothing lost and right, '-' not possible, a number: leaves lost):")
-    print(("%-21s " % "" + " ".join("%10s" % m for m in mappings)).rstrip())
+    width = max([len(r[0]) for r in differ] + [6])
+    print("%s\n" % title)
+    print("%-*s %-10s %-23s | %s" % (width, "", "", "base v7.3.4", "with the series"))
+    print("%-*s %-10s %9s %7s %-5s | %9s %7s %-5s  %s" % (
+        width, "reader", "mapping", "lost", "refault", "said", "lost", "refault", "said", "base said"))
+    for reader, mapping, b, p, _ in differ:
+        said = re.sub(" (kB|present|resident|pages)", "", b[4]) if b[3] == "wrong" else ""
+        print(("%-*s %-10s %s | %s  %s" % (width, reader, mapping, side(b), side(p), said)).rstrip())
+    print("\nThe same on both: '.' nothing lost and report right, '-' not possible, number of leaves lost\n")
+    width = max([len(r) for r in same] + [0])
+    print(" " * width + "".join(" " + m for m in mappings))
     for reader, row in same.items():
-        print(("%-21s " % reader + " ".join("%10s" % row.get(m, "") for m in mappings)).rstrip())
+        print("%-*s" % (width, reader) + "".join(" %*s" % (len(m), row.get(m, "")) for m in mappings).rstrip())
     print()
+    wrong = [r[4] for r in rows if r[4]]
     for line in wrong:
         print("wrong: " + line)
-    return 1 if wrong or not tests else 0
+    return 1 if wrong or not rows else 0
 
 
-if len(sys.argv) != 4 or sys.argv[1] in ("-h", "--help"):
+if len(sys.argv) < 5 or len(sys.argv) % 3 != 2 or sys.argv[1] in ("-h", "--help"):
     sys.exit(__doc__)
 sys.exit(main(*sys.argv[1:]))

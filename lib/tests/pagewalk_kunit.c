@@ -19,6 +19,7 @@
 #include <linux/mman.h>
 #include <linux/pagewalk.h>
 #include <linux/pgtable.h>
+#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/vmalloc.h>
 
@@ -1759,6 +1760,67 @@ static void prot_none_pud_leaf_is_kept(struct kunit *test)
 	expect_leaf(test, start, CALL_PUD);
 }
 
+#if defined(CONFIG_MEMORY_FAILURE) && defined(CONFIG_CONTIG_ALLOC)
+/* The address that a SIGBUS for current comes with, 0 if there is none. */
+static unsigned long sigbus_address(void)
+{
+	unsigned long addr = 0;
+	struct sigqueue *q;
+
+	spin_lock_irq(&current->sighand->siglock);
+	list_for_each_entry(q, &current->pending.list, list) {
+		if (q->info.si_signo == SIGBUS)
+			addr = (unsigned long)q->info.si_addr;
+	}
+	spin_unlock_irq(&current->sighand->siglock);
+	flush_signals(current);
+	/* To send it was to unblock it: ignored is what it has to be. */
+	disallow_signal(SIGBUS);
+	return addr;
+}
+
+/*
+ * Map memory with a PUD leaf, and consume poison in the middle of it that is
+ * known already. Where it is mapped is for the walk to find.
+ */
+static void hwpoison_below_pud_leaf(struct kunit *test)
+{
+	const unsigned long nr = PUD_SIZE / PAGE_SIZE, index = nr / 3;
+	unsigned long start = boundary(test, CALL_PUD);
+	struct pagewalk_test *t = test->priv;
+	struct file *file = open_pfn_file(test);
+	struct page *page;
+
+	need_leaves(test, CALL_PUD);
+	page = alloc_contig_pages(nr, GFP_KERNEL | __GFP_NOWARN,
+				  numa_node_id(), NULL);
+	if (!page)
+		kunit_skip(test, "no memory to fill a PUD leaf");
+
+	t->pfn = page_to_pfn(page);
+	t->order = PUD_ORDER;
+	map(test, file, start, PUD_SIZE, 0);
+	KUNIT_EXPECT_EQ(test, try_fault_in(t, start), 0);
+	expect_leaf(test, start, CALL_PUD);
+
+	SetPageHWPoison(page + index);
+	KUNIT_EXPECT_EQ(test, -EHWPOISON,
+			memory_failure(t->pfn + index, MF_ACTION_REQUIRED |
+						       MF_SW_SIMULATED));
+	ClearPageHWPoison(page + index);
+	KUNIT_EXPECT_EQ(test, sigbus_address(), start + index * PAGE_SIZE);
+	expect_leaf(test, start, CALL_PUD);
+
+	KUNIT_EXPECT_EQ(test, vm_munmap(start, PUD_SIZE), 0);
+	free_contig_range(t->pfn, nr);
+}
+#else
+static void hwpoison_below_pud_leaf(struct kunit *test)
+{
+	kunit_skip(test, "no memory failures here");
+}
+#endif
+
 /*
  * What happens to a PUD leaf when its VMA moves, or when a part of it goes.
  * Keep them at the end: a kernel that fails here may not live to tell.
@@ -1903,6 +1965,7 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE_PARAM(prot_none_asks_for_leaf, leaf_gen_params),
 	KUNIT_CASE_PARAM(prot_none_keeps_leaf, leaf_gen_params),
 	KUNIT_CASE(prot_none_pud_leaf_is_kept),
+	KUNIT_CASE(hwpoison_below_pud_leaf),
 	KUNIT_CASE(pud_leaf_moves),
 	KUNIT_CASE(pud_leaf_moves_askew),
 	KUNIT_CASE(pud_leaf_loses_a_pmd),

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,12 +25,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <asm-generic/mman.h>	/* MADV_GUARD_INSTALL, whatever libc has */
 #include <linux/memfd.h>
 #include <linux/mempolicy.h>
 #include <linux/userfaultfd.h>
 #include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -776,45 +779,56 @@ TEST_F(pagewalk, pagemap_scan)
 	       "%ld present of %lu", pages, nr_visible(m));
 }
 
-/*
- * Find out what was written with an asynchronous userfaultfd: everything at
- * first, then nothing, then the leaf that was written (or a part of it, where
- * the kernel splits it).
- */
-TEST_F(pagewalk, pagemap_scan_wp)
+#define SCAN_WP	(PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC)
+
+/* Track writes to @m with an asynchronous userfaultfd, or skip. */
+static int track_writes(struct __test_metadata *_metadata,
+			const struct mapping *m)
 {
-	const __u64 flags = PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC;
 	struct uffdio_api api = {
 		.api = UFFD_API,
 		.features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED |
 			    UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
 	};
+	struct page_region vec;
+	int uffd, ret;
+
+	uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (uffd < 0)
+		SKIP(return -1, "no userfaultfd: %s", strerror(errno));
+	if (ioctl(uffd, UFFDIO_API, &api))
+		SKIP(return -1, "no UFFD_FEATURE_WP_ASYNC: %s", strerror(errno));
+	ret = uffd_register(uffd, m->addr, m->size, false, true, false);
+	/* Not of pfnmaps. */
+	ASSERT_EQ(ret, m->backing == VFIO ? -EINVAL : 0);
+	if (pagemap_scan(m, &vec, 1, 0, PAGE_IS_PRESENT) < 0 && errno == ENOTTY)
+		SKIP(return -1, "no PAGEMAP_SCAN");
+	return uffd;
+}
+
+/*
+ * Find out what was written: everything at first, then nothing, then the leaf
+ * that was written (or a part of it, where the kernel splits it).
+ */
+TEST_F(pagewalk, pagemap_scan_wp)
+{
 	struct mapping *m = &self->m;
 	char *last = m->addr + m->size - m->leaf;
 	struct page_region vec[256];
 	long n, first, second, third;
 	struct touched t;
-	int uffd, ret;
 	bool right;
+	int uffd;
 
-	uffd = syscall(__NR_userfaultfd, O_CLOEXEC);
-	if (uffd < 0)
-		SKIP(return, "no userfaultfd: %s", strerror(errno));
-	if (ioctl(uffd, UFFDIO_API, &api))
-		SKIP(return, "no UFFD_FEATURE_WP_ASYNC: %s", strerror(errno));
-	ret = uffd_register(uffd, m->addr, m->size, false, true, false);
+	uffd = track_writes(_metadata, m);
 	if (m->backing == VFIO) {
-		report(_metadata, m, touch(m), ret == -EINVAL ? RIGHT : WRONG,
-		       "%s", strerror(-ret));
+		report(_metadata, m, touch(m), RIGHT, "%s", strerror(EINVAL));
 		return;
 	}
-	ASSERT_EQ(ret, 0);
 
-	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), flags, PAGE_IS_WRITTEN);
-	if (n < 0 && errno == ENOTTY)
-		SKIP(return, "no PAGEMAP_SCAN");
+	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP, PAGE_IS_WRITTEN);
 	first = scanned(vec, n, m->addr, m->addr + m->size);
-	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), flags, PAGE_IS_WRITTEN);
+	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP, PAGE_IS_WRITTEN);
 	second = scanned(vec, n, m->addr, m->addr + m->size);
 	t = touch(m);
 
@@ -823,7 +837,7 @@ TEST_F(pagewalk, pagemap_scan_wp)
 		last[sizeof(long)] = 1;
 		last[m->leaf / 2 + sizeof(long)] = 1;
 	}
-	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), flags, PAGE_IS_WRITTEN);
+	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP, PAGE_IS_WRITTEN);
 	third = scanned(vec, n, last, last + m->leaf);
 	right = first == nr_pages(m) && second == 0 && third > 0;
 	/* Both bytes: at the start and in the middle. */
@@ -837,6 +851,67 @@ TEST_F(pagewalk, pagemap_scan_wp)
 	report(_metadata, m, t, right ? RIGHT : WRONG,
 	       "written %ld of %lu, again %ld of 0, after a write %ld",
 	       first, nr_pages(m), second, third);
+}
+
+static bool covers(const struct page_region *vec, long n, const char *addr)
+{
+	while (n-- > 0) {
+		if (vec[n].start <= (uintptr_t)addr && (uintptr_t)addr < vec[n].end)
+			return true;
+	}
+	return false;
+}
+
+static volatile bool writer_stop;
+
+static void *writer(void *p)
+{
+	while (!writer_stop)
+		(*(volatile long *)p)++;
+	return NULL;
+}
+
+/*
+ * Scan while somebody writes. Whatever meets whatever, in the end a write has
+ * to be seen: an entry that is both writable and write-protected hides it.
+ */
+TEST_F(pagewalk, pagemap_scan_busy)
+{
+	struct mapping *m = &self->m;
+	char *word = m->addr + m->size - m->leaf + sizeof(long);
+	struct page_region vec[256];
+	pthread_t thread;
+	int uffd;
+	long n;
+
+	uffd = track_writes(_metadata, m);
+	if (m->backing == VFIO)
+		return;
+
+	/* Some with a hole to begin with, where faults install the leaf. */
+	for (int i = 0; i < 20; i++) {
+		if (m->backing == DAX)
+			ASSERT_EQ(madvise(m->addr, m->size, MADV_DONTNEED), 0);
+		writer_stop = false;
+		ASSERT_EQ(pthread_create(&thread, NULL, writer, word), 0);
+		for (int j = 0; j < 50; j++)
+			pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP,
+				     PAGE_IS_WRITTEN);
+		writer_stop = true;
+		ASSERT_EQ(pthread_join(thread, NULL), 0);
+
+		/* Now without the thread: written, protected, written. */
+		(*(volatile long *)word)++;
+		pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP, PAGE_IS_WRITTEN);
+		n = pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP,
+				 PAGE_IS_WRITTEN);
+		EXPECT_FALSE(covers(vec, n, word));
+		(*(volatile long *)word)++;
+		n = pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP,
+				 PAGE_IS_WRITTEN);
+		EXPECT_TRUE(covers(vec, n, word));
+	}
+	close(uffd);
 }
 
 static void write_clear_refs(struct __test_metadata *_metadata,
@@ -1035,6 +1110,38 @@ TEST_F(pagewalk, mprotect_none)
 	report_call(_metadata, m, ret, 0);
 }
 
+/* A debugger may look into memory that has no access rights. */
+TEST_F(pagewalk, ptrace_none)
+{
+	struct mapping *m = &self->m;
+	long content = *(volatile long *)m->addr, seen;
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		touch(m);
+		if (mprotect(m->addr, m->size, PROT_NONE) ||
+		    ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+			_exit(1);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	ASSERT_TRUE(WIFSTOPPED(status));
+	errno = 0;
+	seen = ptrace(PTRACE_PEEKDATA, pid, m->addr, NULL);
+	if (m->backing == VFIO) {
+		EXPECT_EQ(errno, EIO);
+	} else {
+		EXPECT_EQ(errno, 0);
+		EXPECT_EQ(seen, content);
+	}
+	kill(pid, SIGKILL);
+	EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+}
+
 TEST_F(pagewalk, fork)
 {
 	struct mapping *m = &self->m;
@@ -1163,6 +1270,42 @@ TEST_F(boundary, madvise_2m_then_smaps)
 	EXPECT_GE(smaps_kb(m, "/proc/self/smaps"), 0);
 	errno = err;
 	check_rest(_metadata, m, ret, INSIDE, MB2, false);
+}
+
+/*
+ * A guard region has fork() copy page tables. The leaf of a file is not to be
+ * among what is copied: a fault in the child brings it back.
+ */
+TEST_F(boundary, fork_guard)
+{
+	struct mapping *m = &self->m;
+	int status = -1;
+	pid_t pid;
+
+	if (madvise(m->addr + m->leaf, psize(), MADV_GUARD_INSTALL)) {
+		EXPECT_EQ(errno, EINVAL);
+		if (m->backing == DAX)
+			SKIP(return, "no MADV_GUARD_INSTALL");
+		return;
+	}
+	EXPECT_NE(m->backing, VFIO);
+
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		unsigned long faults;
+		bool alive;
+
+		/* Have the child's own pages copied first. */
+		readable_at((char *)m);
+		faults = nr_faults();
+		faults = nr_faults();
+		alive = readable_at(m->addr);
+		_exit(!alive || nr_faults() == faults);
+	}
+	EXPECT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_EQ(status, 0);
+	EXPECT_TRUE(readable_at(m->addr));
 }
 
 /*
