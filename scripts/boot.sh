@@ -39,7 +39,7 @@ memmap=3G!4G memmap=512M!7G numa=fake=2 \
 hugepagesz=1G hugepages=1 hugepagesz=2M hugepages=64 \
 vfio.enable_unsafe_noiommu_mode=1 vfio-pci.ids=1b36:0005${APPEND:+ $APPEND}"
 set -- qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none \
-	-machine q35 -accel tcg,thread=multi -cpu "${CPU:-max}" -smp 2 -m 9G \
+	-machine q35 -accel tcg,thread=multi -cpu "${CPU:-max}" -smp 2,sockets=2 -m 12G \
 	-kernel "$obj/arch/x86/boot/bzImage" -initrd "$tmp/initramfs.cpio" \
 	-device pci-testdev,membar=4G \
 	-serial "file:$tmp/console.log" -serial "file:$tmp/ktap.log" -append "$append"

@@ -45,7 +45,7 @@ for p in $(series); do
 	elif ! "$s/kernel.sh" "$scratch" test run.config test.config $frag >"$out/build" 2>&1; then
 		why=$(tail -n 1 "$out/build")
 	elif [ "$frag" ]; then
-		APPEND='panic_on_warn=1 kunit.enable=1' "$s/boot.sh" "$scratch/.obj-test" \
+		APPEND='panic_on_warn=1 kunit.enable=1 kunit.autorun=1' "$s/boot.sh" "$scratch/.obj-test" \
 			"$out/${p%.patch}" 'cat /sys/kernel/debug/kunit/*/results' >/dev/null
 		"$s/judge.py" --allow "$top/tests/splats.allowed" "$out/${p%.patch}" \
 			>"$out/judge" || why="KUnit: $(sed -n 2p "$out/judge")"

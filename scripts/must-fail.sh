@@ -44,7 +44,7 @@ while read -r patches globs <&3; do
 		esac
 	done
 	for cpu in max Skylake-Client; do
-		CPU=$cpu APPEND='kunit.enable=1 loglevel=7' "$s/boot.sh" "$obj" \
+		CPU=$cpu APPEND='kunit.enable=1 kunit.autorun=1 loglevel=7' "$s/boot.sh" "$obj" \
 			"$res/kunit-$cpu" 'cat /sys/kernel/debug/kunit/*/results' >/dev/null
 		# A case that takes the kernel down leaves what the console saw.
 		grep -q '^DONE' "$res/kunit-$cpu/ktap.log" ||
