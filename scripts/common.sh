@@ -47,7 +47,7 @@ series() { sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$top/series"; }
 
 # What the patch directory says, as one hash.
 patches_id() {
-	(cd "$top/patches" && series | xargs -r sha256sum) | sha256sum | cut -c1-40
+	(cd "$top/patches" && series | xargs -r sha256sum 2>&1) | sha256sum | cut -c1-40
 }
 
 format_patches() {	# repository, range, directory

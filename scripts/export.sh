@@ -32,7 +32,10 @@ xargs -r git -C "$linux" archive series <"$tmp/added" >"$tmp/mirror.tar"
 
 # Only renames from here on, but for the mirror (make check compares it).
 trap '' INT TERM HUP
-mv "$top/patches" "$tmp/old"
+[ "$(cut -d' ' -f1 "$linux/.git/imported" 2>/dev/null)" = "$(patches_id)" ] ||
+	say "patches/ had changes that were never imported: they are kept in $B/patches.old"
+rm -rf "$B/patches.old"
+mv "$top/patches" "$B/patches.old"
 mv "$tmp/new" "$top/patches"
 mv "$tmp/series" "$top/series"
 mirrored | { grep -vxFf "$tmp/added" || :; } | (cd "$top" && xargs -r rm --)

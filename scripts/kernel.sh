@@ -11,20 +11,22 @@
 src=$1 obj=$1/.obj-$2 log=$B/logs/build-${1##*/}-$2.log
 shift 2
 mkdir -p "$obj" "$B/logs"
-exec 9>"$B/.build.lock"
-flock 9
-
-(cd "$top/configs" && cat "$@") >"$obj/fragment"
-state() {
+image=$obj/arch/x86/boot/bzImage
+state=$(
 	git -C "$src" rev-parse 'HEAD^{tree}'
 	git -C "$src" diff HEAD
 	(cd "$src" && git ls-files -o -z -x '/.*' | xargs -0 -r sha256sum)
 	gcc --version
-	cat "$obj/fragment"
-}
-state=$(state | sha256sum)
-image=$obj/arch/x86/boot/bzImage
-[ ! -e "$image" ] || [ "$state" != "$(cat "$obj/state" 2>/dev/null)" ] || exit 0
+	cd "$top/configs" && cat "$@"
+)
+state=$(echo "$state" | sha256sum)
+fresh() { [ -e "$image" ] && [ "$state" = "$(cat "$obj/state" 2>/dev/null)" ]; }
+
+! fresh || exit 0
+exec 9>"$B/.build.lock"
+flock 9
+! fresh || exit 0
+(cd "$top/configs" && cat "$@") >"$obj/fragment"
 rm -f "$obj/state"
 
 mk() {

@@ -6,7 +6,7 @@
 
 . "$(dirname "$0")/common.sh"
 
-s=$top/scripts obj=$scratch/.obj-test
+s=$top/scripts obj=$scratch/.obj-kunit
 out=$(new_result must-fail)
 use_scratch series
 n=0
@@ -29,7 +29,7 @@ while read -r patches globs <&3; do
 		continue
 	fi
 	git -C "$scratch" revert --quit || :
-	if ! "$s/kernel.sh" "$scratch" test run.config test.config kunit.config; then
+	if ! "$s/kernel.sh" "$scratch" kunit run.config kunit.config; then
 		echo "[FAIL] $fix: the rest does not build"
 		worse 2
 		continue
@@ -53,7 +53,7 @@ while read -r patches globs <&3; do
 			"$res/kunit-$cpu" >>"$res/judge" || verdict=FAIL
 		kunit="$kunit $l1tf"
 	done
-	APPEND=kunit.enable=0 "$s/ksft.sh" "$obj" "$obj/ksft/pagewalk" "$res/selftest" >/dev/null
+	"$s/ksft.sh" "$obj" "$obj/ksft/pagewalk" "$res/selftest" >/dev/null
 	"$s/judge.py" --fail "$selftest" "$res/selftest"/[0-9]* >>"$res/judge" || verdict=FAIL
 	echo "[$verdict] $fix"
 	grep '^   *' "$res/judge" || :

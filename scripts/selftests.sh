@@ -11,9 +11,9 @@ s=$top/scripts
 binary=$linux/.obj-test/ksft/pagewalk
 [ -e "$binary" ] || die 2 "the series has no tools/testing/selftests/mm/pagewalk.c: nothing to run"
 out=$(new_result selftests)
-export APPEND='panic_on_warn=1 kunit.enable=0'
+export APPEND='panic_on_warn=1'
 "$s/boot.sh" "$linux/.obj-test" "$out/max" pagewalk "$binary"
-CPU=Skylake-Client "$s/boot.sh" "$linux/.obj-test" "$out/l1tf" 'pagewalk -t mprotect_none' "$binary"
+CPU=Skylake-Client,+pdpe1gb "$s/boot.sh" "$linux/.obj-test" "$out/l1tf" 'pagewalk -t mprotect_none' "$binary"
 printf 'kselftest: '
 "$s/judge.py" --expect "$top/tests/selftests.expected" \
 	--allow "$top/tests/splats.allowed" "$out/max" "$out/l1tf" || worse $?

@@ -36,7 +36,7 @@ def read(directory):
 
 def side(row):
     state, lost, refaults, report, _ = row
-    return "%9s %7s %-5s" % (lost, refaults, report if lost else state)
+    return "%9s %7s %-6s" % (lost, refaults, report if lost else state)
 
 
 def compare(tag, base_dir, patched_dir):
@@ -71,11 +71,11 @@ def main(title, *dirs):
 
     width = max([len(r[0]) for r in differ] + [6])
     print("%s\n" % title)
-    print("%-*s %-10s %-23s | %s" % (width, "", "", "base v7.3.4", "with the series"))
-    print("%-*s %-10s %9s %7s %-5s | %9s %7s %-5s  %s" % (
-        width, "reader", "mapping", "lost", "refault", "said", "lost", "refault", "said", "base said"))
+    print("%-*s %-10s %-24s | %s" % (width, "", "", "base v7.3.4", "with the series"))
+    print("%-*s %-10s %9s %7s %-6s | %9s %7s %-6s  %s" % (
+        width, "reader", "mapping", "lost", "refault", "report", "lost", "refault", "report", "base said"))
     for reader, mapping, b, p, _ in differ:
-        said = re.sub(" (kB|present|resident|pages)", "", b[4]) if b[3] == "wrong" else ""
+        said = re.sub(" (kB|present|resident|pages)", "", b[4].split(",")[0]) if b[3] == "wrong" else ""
         print(("%-*s %-10s %s | %s  %s" % (width, reader, mapping, side(b), side(p), said)).rstrip())
     print("\nThe same on both: '.' nothing lost and report right, '-' not possible, number of leaves lost\n")
     width = max([len(r) for r in same] + [0])

@@ -401,6 +401,8 @@ static enum call_kind find_leaf(struct pagewalk_test *t, unsigned long addr,
 		*pfn = pud_pfn(pud);
 		goto out;
 	}
+	if (!pud_present(pud))
+		goto out;
 	pmdp = pmd_offset(pudp, addr);
 	pmd = pmdp_get_lockless(pmdp);
 	if (pmd_none(pmd))
@@ -410,6 +412,8 @@ static enum call_kind find_leaf(struct pagewalk_test *t, unsigned long addr,
 		*pfn = pmd_pfn(pmd);
 		goto out;
 	}
+	if (!pmd_present(pmd))
+		goto out;
 	ptep = pte_offset_map(pmdp, addr);
 	if (!ptep)
 		goto out;

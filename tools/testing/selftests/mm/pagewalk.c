@@ -11,6 +11,8 @@
  *
  * A leaf of 1 GiB needs a device: a BAR bound to vfio-pci without an IOMMU
  * (vfio.enable_unsafe_noiommu_mode=1), or device-dax with such an alignment.
+ * The test takes the first that it finds, reads the BAR and OVERWRITES the
+ * memory: only if PAGEWALK_DEVICES=1 in the environment says that it may.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -286,7 +288,7 @@ static int open_vfio_device(const char *dir)
 static int open_vfio(off_t *offset, unsigned long *phys)
 {
 	struct vfio_region_info info = { .argsz = sizeof(info) };
-	unsigned long start, end;
+	unsigned long start = 0, end;
 	char line[PATH_MAX];
 	int fd = -1;
 	FILE *f;
@@ -317,6 +319,13 @@ static int open_vfio(off_t *offset, unsigned long *phys)
 	return fd;
 }
 
+static bool devices_allowed(void)
+{
+	const char *env = getenv("PAGEWALK_DEVICES");
+
+	return env && !strcmp(env, "1");
+}
+
 /* Map @m and populate it with leaves of the size asked for, or skip. */
 static void map_leaves(struct __test_metadata *_metadata, struct mapping *m)
 {
@@ -344,12 +353,16 @@ static void map_leaves(struct __test_metadata *_metadata, struct mapping *m)
 			SKIP(return, "no hugetlb pages of %zu MiB", m->leaf >> 20);
 		break;
 	case DAX:
+		if (!devices_allowed())
+			SKIP(return, "no PAGEWALK_DEVICES=1 in the environment");
 		fd = open_dax(m);
 		if (fd < 0)
 			SKIP(return, "no device-dax of %zu MiB with an alignment of %zu MiB",
 			     m->size >> 20, m->leaf >> 20);
 		break;
 	case VFIO:
+		if (!devices_allowed())
+			SKIP(return, "no PAGEWALK_DEVICES=1 in the environment");
 		fd = open_vfio(&offset, &phys);
 		if (fd < 0)
 			SKIP(return, "no BAR of 2 GiB in a vfio noiommu group");
@@ -875,7 +888,7 @@ static void *writer(void *p)
  * Scan while somebody writes. Whatever meets whatever, in the end a write has
  * to be seen: an entry that is both writable and write-protected hides it.
  */
-TEST_F(pagewalk, pagemap_scan_busy)
+TEST_F_TIMEOUT(pagewalk, pagemap_scan_busy, 120)
 {
 	struct mapping *m = &self->m;
 	char *word = m->addr + m->size - m->leaf + sizeof(long);
@@ -895,8 +908,8 @@ TEST_F(pagewalk, pagemap_scan_busy)
 		writer_stop = false;
 		ASSERT_EQ(pthread_create(&thread, NULL, writer, word), 0);
 		for (int j = 0; j < 50; j++)
-			pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP,
-				     PAGE_IS_WRITTEN);
+			ASSERT_GE(pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP,
+					       PAGE_IS_WRITTEN), 0);
 		writer_stop = true;
 		ASSERT_EQ(pthread_join(thread, NULL), 0);
 
@@ -905,6 +918,7 @@ TEST_F(pagewalk, pagemap_scan_busy)
 		pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP, PAGE_IS_WRITTEN);
 		n = pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP,
 				 PAGE_IS_WRITTEN);
+		EXPECT_GE(n, 0);
 		EXPECT_FALSE(covers(vec, n, word));
 		(*(volatile long *)word)++;
 		n = pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP,
