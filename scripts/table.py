@@ -34,20 +34,20 @@ def read(directory):
     return rows
 
 
-def side(row):
+def side(row, width):
     state, lost, refaults, report, _ = row
-    return "%9s %7s %-6s" % (lost, refaults, report if lost else state)
+    return "%*s %7s %-6s" % (width, lost, refaults, report if lost else state)
 
 
 def compare(tag, base_dir, patched_dir):
-    """-> (reader, mapping, base's row, patched's row, what is wrong) of each test."""
+    """-> (fixture, reader, mapping, base's row, patched's row, what is wrong) of each test."""
     none = ("none", "", "", "", "")
     base, patched = read(base_dir), read(patched_dir)
     with open(os.path.join(patched_dir, "list")) as f:
         tests = f.read().split()
     for test in tests:
         b, p = base.get(test, none), patched.get(test, none)
-        mapping, reader = test.split(".")[-2:]
+        fixture, mapping, reader = test.split(".")
         wrong = ""
         if p[0] not in ("ok", "skip"):
             wrong = "%s%s: %s on the patched kernel" % (test, tag, p[0])
@@ -55,35 +55,39 @@ def compare(tag, base_dir, patched_dir):
             wrong = "%s%s: not measured on base (%s)" % (test, tag, b[4] or "no result")
         elif p[0] == "skip" and b[0] != "skip":
             wrong = "%s%s: not measured on the patched kernel (%s)" % (test, tag, p[4])
-        yield reader + tag, mapping, b, p, wrong
+        yield fixture, reader + tag, mapping, b, p, wrong
 
 
 def main(title, *dirs):
     rows = [r for i in range(0, len(dirs), 3) for r in compare(*dirs[i:i + 3])]
-    differ = [r for r in rows if r[2][:4] != r[3][:4]]
-    mappings = list(dict.fromkeys(r[1] for r in rows))
-    same = {}
-    for reader, mapping, b, p, _ in rows:
+    differ = [r[1:5] for r in rows if r[3][:4] != r[4][:4]]
+    same = {}       # fixture -> reader -> mapping -> mark
+    for fixture, reader, mapping, b, p, _ in rows:
         if b[:4] == p[:4]:
             lost = p[1].split("/")[0]
             mark = {"skip": "-", "ok": "." if lost in ("", "0") else lost}.get(p[0], p[0])
-            same.setdefault(reader, {})[mapping] = mark
+            same.setdefault(fixture, {}).setdefault(reader, {})[mapping] = mark
 
-    width = max([len(r[0]) for r in differ] + [6])
+    width = max([len(d[0]) for d in differ] + [6])
     print("%s\n" % title)
-    print("%-*s %-10s %-24s | %s" % (width, "", "", "base v7.3.4", "with the series"))
-    print("%-*s %-10s %9s %7s %-6s | %9s %7s %-6s  %s" % (
-        width, "reader", "mapping", "lost", "refault", "report", "lost", "refault", "report", "base said"))
-    for reader, mapping, b, p, _ in differ:
+    lost = max([len(row[1]) for d in differ for row in d[2:]] + [4])
+    head = side(("", "lost", "refault", "report", ""), lost)
+    print("%-*s %-10s  %-*s  | %s" % (width, "", "", len(head) - 1, "base v7.3.4", " with the series"))
+    print("%-*s %-10s %s  | %s  %s" % (width, "reader", "mapping", head, head, "base said"))
+    for reader, mapping, b, p in differ:
         said = re.sub(" (kB|present|resident|pages)", "", b[4].split(",")[0]) if b[3] == "wrong" else ""
-        print(("%-*s %-10s %s | %s  %s" % (width, reader, mapping, side(b), side(p), said)).rstrip())
-    print("\nThe same on both: '.' nothing lost and report right, '-' not possible, number of leaves lost\n")
-    width = max([len(r) for r in same] + [0])
-    print(" " * width + "".join(" " + m for m in mappings))
-    for reader, row in same.items():
-        print("%-*s" % (width, reader) + "".join(" %*s" % (len(m), row.get(m, "")) for m in mappings).rstrip())
+        said = said if len(said) <= 22 else "(see ktap.log)"
+        print(("%-*s %-10s %s  | %s  %s" % (
+            width, reader, mapping, side(b, lost), side(p, lost), said)).rstrip())
+    print("\nThe same on both: '.' nothing lost and report right, '-' not possible, number of leaves lost")
+    for fixture, readers in same.items():
+        mappings = list(dict.fromkeys(r[2] for r in rows if r[0] == fixture))
+        width = max(len(r) for r in readers)
+        print("\n" + " " * width + "".join(" " + m for m in mappings))
+        for reader, row in readers.items():
+            print("%-*s" % (width, reader) + "".join(" %*s" % (len(m), row.get(m, "")) for m in mappings).rstrip())
     print()
-    wrong = [r[4] for r in rows if r[4]]
+    wrong = [r[5] for r in rows if r[5]]
     for line in wrong:
         print("wrong: " + line)
     return 1 if wrong or not rows else 0
