@@ -2028,3 +2028,6 @@ static struct kunit_suite pagewalk_test_suite = {
 };
 
 kunit_test_suite(pagewalk_test_suite);
+
+MODULE_DESCRIPTION("Test cases for the page table walkers");
+MODULE_LICENSE("GPL");
