@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Usage: judge-selftest.sh
 # Gives judge.py the logs of judge-logs/ and sees that it says of each what
-# its first line wants. What follows "@file" in a log is that file's text.
+# its first line wants. What follows "@file" in a log is that file's text;
+# "@fail" has the tests that must fail.
 
 . "$(dirname "$0")/common.sh"
 
@@ -15,7 +16,9 @@ for log in "$top"/scripts/judge-logs/*; do
 	mkdir "$r"
 	awk -v r="$r/" '/^@/ { f = r substr($0, 2); printf "" >f; next } f { print >f }' "$log"
 	want=$(sed -n '1s/want //p' "$log")
-	"$top/scripts/judge.py" --expect "$r/expect" --allow "$r/allow" "$r" >"$r/out" || got=$?
+	set -- --expect "$r/expect" --allow "$r/allow"
+	[ ! -e "$r/fail" ] || set -- "$@" --fail "$(cat "$r/fail")"
+	"$top/scripts/judge.py" "$@" "$r" >"$r/out" || got=$?
 	if [ "$got" = "$want" ]; then
 		echo "ok $n ${log##*/}"
 	else

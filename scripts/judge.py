@@ -213,7 +213,10 @@ def main():
         return 0
     n = {s: sum(t.status == s for t in tests) for s in ("pass", "fail", "skip")}
     word = {0: "PASS", 1: "FAIL", 2: "TROUBLE", 3: "SPLAT", 124: "TIMEOUT"}[code]
-    text = ["%s %d passed, %d failed, %d skipped" % (word, n["pass"], n["fail"], n["skip"])]
+    if args.fail is None:
+        text = ["%s %d passed, %d failed, %d skipped" % (word, n["pass"], n["fail"], n["skip"])]
+    else:
+        text = ["%s %d of %d tests failed" % (word, n["fail"], len(tests))]
     text += ["  " + r for r in reasons[:40]]
     print("\n".join(text))
     with open(os.path.join(args.result[0], "verdict"), "w") as f:

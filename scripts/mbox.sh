@@ -3,8 +3,8 @@
 # Usage: mbox.sh
 # Writes the series as mail to build/mbox/<part>.mbox, one file for each cover
 # letter patches/<part>.cover (first line: Subject:), and proves that b4
-# takes it. git am needs --empty=drop, for the cover. With several parts, the comment "# <part>: ..." in
-# series begins each.
+# takes it. git am needs --empty=drop, for the cover. With several parts, the
+# comment "# <part>: ..." in series begins each.
 
 . "$(dirname "$0")/common.sh"
 

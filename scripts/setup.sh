@@ -91,16 +91,16 @@ make_tree() {
 	if [ "${KSRC-}" ]; then check_ksrc; else download; fi
 	tmp=$B/linux.tmp
 	rm -rf "$tmp"
-	guard "$tmp" "making $linux failed: is the disk full? run it again"
+	guard "$tmp" "making $linux was not finished (interrupted? disk full?): run it again"
 	if [ "${KSRC-}" ] && [ -e "$KSRC/.git" ]; then
 		say "cloning $KSRC"
 		git clone -q --shared --no-checkout "$KSRC" "$tmp"
-		git -C "$tmp" checkout -q -B base "$(git -C "$KSRC" rev-parse HEAD)"
+		git -C "$tmp" checkout -q -B base "$(git -C "$KSRC" rev-parse HEAD)" 2>/dev/null
 	else
 		mkdir "$tmp"
 		if [ "${KSRC-}" ]; then
 			say "copying $KSRC"
-			cp -a "$KSRC/." "$tmp"
+			cp -a "$KSRC/." "$tmp" 2>/dev/null
 		else
 			say "unpacking ${deb##*/}"
 			dpkg-deb --fsys-tarfile "$deb" |
@@ -113,7 +113,7 @@ make_tree() {
 		git -C "$tmp" init -q -b base
 		git -C "$tmp" config core.looseCompression 0
 		git -C "$tmp" config gc.auto 0
-		git -C "$tmp" add -A -f
+		git -C "$tmp" add -A -f 2>/dev/null
 		date='2026-01-01T00:00:00Z'
 		GIT_COMMITTER_DATE=$date git -C "$tmp" -c user.name=series -c user.email=series@localhost \
 			commit -q --date "$date" -m "Linux $(make -s -C "$tmp" kernelversion)" \
@@ -139,10 +139,10 @@ elif [ "${KSRC-}" ] && [ "$KSRC" != "$made_from" ]; then
 fi
 if ! [ -d "$base" ]; then
 	say "checking out branch base in $base"
-	guard "$base.tmp" "making $base failed: is the disk full? run it again"
+	guard "$base.tmp" "making $base was not finished (interrupted? disk full?): run it again"
 	rm -rf "$base.tmp"
 	git -C "$linux" worktree prune
-	git -C "$linux" -c checkout.workers=2 worktree add -q --detach "$base.tmp" base
+	git -C "$linux" -c checkout.workers=2 worktree add -q --detach "$base.tmp" base 2>/dev/null
 	git -C "$linux" worktree move "$base.tmp" "$base"
 	unguard
 fi

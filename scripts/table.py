@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Usage: table.py TITLE [TAG BASE PATCHED]...
 Prints what the kselftest measured on two kernels side by side. BASE and
-PATCHED are directories of ksft.sh; their readers get TAG as a suffix. Exits with 1 if the patched kernel lost
-or misreported something it must not, or if a row was not measured in both."""
+PATCHED are directories of ksft.sh; their readers get TAG as a suffix. Exits
+with 1 if the patched kernel lost or misreported something it must not, or if
+a row was not measured in both."""
 import glob
 import os
 import re
