@@ -21,8 +21,9 @@ while read -r patches globs <&3; do
 	done
 	fix=${patches%%,*} res=$out/${patches%%,*}
 	# shellcheck disable=SC2086
+	# What a later patch made of the fix goes with it ("theirs" is without).
 	if ! git -C "$scratch" -c user.name=u -c user.email=u@localhost \
-		revert --no-commit $commits >"$out/log" 2>&1; then
+		revert --no-commit -X theirs $commits >"$out/log" 2>&1; then
 		git -C "$scratch" revert --abort || :
 		echo "[FAIL] $fix: cannot be dropped alone (name the patches on top of it, too)"
 		worse 2
