@@ -60,7 +60,9 @@ def read_ktap(lines):
 
     for line in lines:
         depth = len(line) - len(line.lstrip(" "))
-        if m := PLAN.match(line):
+        if depth == 0 and line.startswith("KTAP version"):
+            check_plan(0)       # the results of the next suite
+        elif m := PLAN.match(line):
             plans[depth] = int(m[2])
         elif m := SUBTEST.match(line):
             titles[depth] = m[2]

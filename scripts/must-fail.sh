@@ -13,6 +13,7 @@ n=0
 grep -v -e '^#' -e '^$' "$top/tests/must-fail" >"$out/list" || :
 while read -r patches globs <&3; do
 	case $patches in *${1-}*) ;; *) continue ;; esac
+	case $globs in '#'*) echo "[SKIP] $patches: ${globs#??}"; continue ;; esac
 	# Drop the last one first: an earlier one may be needed by it.
 	git -C "$scratch" checkout -q -f series --detach
 	commits=''

@@ -11,17 +11,25 @@
 
 #include <linux/anon_inodes.h>
 #include <linux/cred.h>
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/hmm.h>
 #include <linux/hugetlb.h>
 #include <linux/leafops.h>
+#include <linux/memremap.h>
+#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/mmu_notifier.h>
 #include <linux/pagewalk.h>
 #include <linux/pgtable.h>
+#include <linux/rmap.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
+#include <linux/swap.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 
 #include <asm/tlb.h>
 
@@ -526,19 +534,24 @@ static const struct file_operations pfn_fops = {
 
 KUNIT_DEFINE_ACTION_WRAPPER(put_file, fput, struct file *);
 
-/* To be mapped as VM_PFNMAP, with leaves of the size that the case asks for. */
-static struct file *open_pfn_file(struct kunit *test)
+static struct file *open_file(struct kunit *test,
+			      const struct file_operations *fops)
 {
 	struct pagewalk_test *t = test->priv;
 	struct file *file;
 
 	t->pfn = FAKE_PFN;
-	file = anon_inode_create_getfile("[pagewalk]", &pfn_fops, t, O_RDWR,
-					 NULL);
+	file = anon_inode_create_getfile("[pagewalk]", fops, t, O_RDWR, NULL);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, file);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, put_file, file));
 	return file;
+}
+
+/* To be mapped as VM_PFNMAP, with leaves of the size that the case asks for. */
+static struct file *open_pfn_file(struct kunit *test)
+{
+	return open_file(test, &pfn_fops);
 }
 
 static void map(struct kunit *test, struct file *file, unsigned long addr,
@@ -582,6 +595,8 @@ static unsigned long map_thp(struct kunit *test)
 
 	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		kunit_skip(test, "no huge pages in this kernel");
+	if (!IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		kunit_skip(test, "no madvise() in this kernel");
 
 	map_anon(test, addr, PTRS_PER_PTE);
 	KUNIT_ASSERT_EQ(test, 0,
@@ -671,6 +686,14 @@ static const struct level_param level_params[] = {
 };
 
 KUNIT_ARRAY_PARAM_DESC(level, level_params, name);
+
+/* All the others rely on it: what cannot be mapped has no address. */
+static void map_nothing(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, 0,
+			kunit_vm_mmap(test, NULL, somewhere(), 0, PROT_READ,
+				      MAP_PRIVATE | MAP_ANONYMOUS, 0));
+}
 
 /* Order and ranges */
 
@@ -1135,6 +1158,22 @@ static void install_leaves_the_rest_alone(struct kunit *test)
 						start + 3 * PAGE_SIZE), 0);
 	want_call(t, CALL_INSTALL, start, start + PAGE_SIZE);
 	want_ptes(t, start + PAGE_SIZE, 1);
+	want_call(t, CALL_INSTALL, start + 2 * PAGE_SIZE,
+		  start + 3 * PAGE_SIZE);
+	expect_calls(test);
+	expect_leaf(test, start + PAGE_SIZE, CALL_PTE);
+}
+
+static void install_alone(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_anon(test, start, 3);
+	fault_in(test, start + PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, walk_range_unsafe(t, BIT(CALL_INSTALL), start,
+						start + 3 * PAGE_SIZE), 0);
+	want_call(t, CALL_INSTALL, start, start + PAGE_SIZE);
 	want_call(t, CALL_INSTALL, start + 2 * PAGE_SIZE,
 		  start + 3 * PAGE_SIZE);
 	expect_calls(test);
@@ -1611,7 +1650,10 @@ static const struct mapping_param mapping_params[] = {
 	{ 3, 2,			3, 1,	1, 2,	"out_of_a" },
 	{ 5, 1,			0, 0,	3, 1,	"last_page" },
 	{ 6, 2,			0, 0,	0, 0,	"behind_both" },
+	{ 1, ULONG_MAX,		1, 3,	0, 4,	"all_but_first_page" },
+	{ 3, ULONG_MAX,		3, 1,	1, 3,	"to_the_end" },
 	{ 2, 0,			0, 0,	0, 0,	"nothing" },
+	{ 0, 0,			0, 0,	0, 0,	"nothing_at_start" },
 };
 
 KUNIT_ARRAY_PARAM_DESC(mapping, mapping_params, name);
@@ -1628,6 +1670,20 @@ static void mapping_is_clipped(struct kunit *test)
 					   param->nr), 0);
 	want_ptes(t, m.a + param->a_first * PAGE_SIZE, param->a_nr);
 	want_ptes(t, m.b + param->b_first * PAGE_SIZE, param->b_nr);
+	expect_calls(test);
+}
+
+/* Do not let it get further than this: what comes out may be any address. */
+static void mapping_nothing_far_out(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PRE));
+	struct pagewalk_test *t = test->priv;
+	struct file *file = open_pfn_file(test);
+
+	map(test, file, somewhere(), PAGE_SIZE, PHYS_PFN(TASK_SIZE));
+	ops.test_walk = walk_any_vma;
+	t->ret[CALL_PRE] = -EIO;
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, file, 0, 0), 0);
 	expect_calls(test);
 }
 
@@ -1682,6 +1738,131 @@ static void mapping_test_walk_negative_ends_walk(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, 0, 8), -EIO);
 	KUNIT_EXPECT_EQ(test, t->got.nr, 1);
 }
+
+/* Users of walks: an entry that is not present is not theirs to change */
+
+static pte_t exchange_pte(struct pagewalk_test *t, unsigned long addr, pte_t pte)
+{
+	spinlock_t *ptl;
+	pte_t *ptep, old;
+
+	mmap_read_lock(t->mm);
+	ptep = pte_offset_map_lock(t->mm, mm_find_pmd(t->mm, addr), addr, &ptl);
+	old = ptep_get(ptep);
+	pte_clear(t->mm, addr, ptep);
+	set_pte_at(t->mm, addr, ptep, pte);
+	pte_unmap_unlock(ptep, ptl);
+	mmap_read_unlock(t->mm);
+	return old;
+}
+
+static unsigned long clean_shared(struct file *file, unsigned long *bitmap)
+{
+	pgoff_t start = 8, end = 0;
+
+	return clean_record_shared_mapping_range(file->f_mapping, 0, 8, 0,
+						 bitmap, &start, &end);
+}
+
+static void dirty_helpers_keep_swap_pte(struct kunit *test)
+{
+	unsigned long bitmap[BITS_TO_LONGS(8)] = { 0 };
+	struct pagewalk_test *t = test->priv;
+	struct mapping_vmas m = map_twice(test);
+	unsigned long nr_wp, nr_clean;
+	pte_t pte, old, got;
+
+	/* Its bits look like those of a page that is writable and dirty. */
+	pte = pte_swp_mksoft_dirty(swp_entry_to_pte(swp_entry(0, 42)));
+	old = exchange_pte(t, m.a, pte);
+	nr_wp = wp_shared_mapping_range(m.file->f_mapping, 0, 8);
+	nr_clean = clean_shared(m.file, bitmap);
+	got = exchange_pte(t, m.a, old);
+
+	KUNIT_EXPECT_TRUE(test, pte_same(got, pte));
+	KUNIT_EXPECT_EQ(test, nr_wp, 1);	/* in b */
+	KUNIT_EXPECT_EQ(test, nr_clean, 0);
+	KUNIT_EXPECT_EQ(test, bitmap[0], 0);
+}
+
+#if defined(CONFIG_ARCH_HAS_PMD_SOFTLEAVES) && defined(CONFIG_MIGRATION)
+static pmd_t exchange_pmd(struct pagewalk_test *t, unsigned long addr, pmd_t pmd)
+{
+	spinlock_t *ptl;
+	pmd_t *pmdp, old;
+
+	mmap_read_lock(t->mm);
+	pmdp = mm_find_pmd(t->mm, addr);
+	ptl = pmd_lock(t->mm, pmdp);
+	old = pmdp_get(pmdp);
+	pmd_clear(pmdp);
+	set_pmd_at(t->mm, addr, pmdp, pmd);
+	spin_unlock(ptl);
+	mmap_read_unlock(t->mm);
+	return old;
+}
+
+static void dirty_helpers_keep_migration_pmd(struct kunit *test)
+{
+	unsigned long bitmap[BITS_TO_LONGS(8)] = { 0 };
+	unsigned long start = boundary(test, CALL_PMD);
+	struct pagewalk_test *t = test->priv;
+	struct file *file = open_pfn_file(test);
+	pmd_t pmd, old, got;
+
+	need_leaves(test, CALL_PMD);
+	map(test, file, start, PMD_SIZE, 0);
+	fault_in_leaf(test, start, CALL_PMD);
+
+	pmd = swp_entry_to_pmd(make_writable_migration_entry(t->pfn));
+	old = exchange_pmd(t, start, pmd);
+	wp_shared_mapping_range(file->f_mapping, 0, 8);
+	clean_shared(file, bitmap);
+	got = exchange_pmd(t, start, old);
+	KUNIT_EXPECT_TRUE(test, pmd_same(got, pmd));
+}
+
+/* Nothing can be guarded below a huge page, wherever that is just going. */
+static void guard_remove_keeps_migration_pmd(struct kunit *test)
+{
+	unsigned long addr = map_thp(test), pfn = 0;
+	struct pagewalk_test *t = test->priv;
+	bool before, after;
+	struct folio *folio;
+	int err;
+
+	/* map_thp() has skipped if so, but the compiler can not know. */
+	if (!IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		return;
+	find_leaf(t, addr, &pfn);
+	folio = pfn_folio(pfn);
+	folio_get(folio);
+	folio_lock(folio);
+	try_to_migrate(folio, 0);
+	before = pmd_is_migration_entry(pmdp_get_lockless(mm_find_pmd(t->mm, addr)));
+	err = do_madvise(t->mm, addr, PMD_SIZE, MADV_GUARD_REMOVE);
+	after = pmd_is_migration_entry(pmdp_get_lockless(mm_find_pmd(t->mm, addr)));
+	remove_migration_ptes(folio, folio, 0);
+	folio_unlock(folio);
+	folio_put(folio);
+
+	KUNIT_EXPECT_EQ(test, err, 0);
+	if (!before)
+		kunit_skip(test, "the huge page does not migrate");
+	KUNIT_EXPECT_TRUE(test, after);
+	expect_leaf(test, addr, CALL_PMD);
+}
+#else
+static void dirty_helpers_keep_migration_pmd(struct kunit *test)
+{
+	kunit_skip(test, "huge pages do not migrate here");
+}
+
+static void guard_remove_keeps_migration_pmd(struct kunit *test)
+{
+	kunit_skip(test, "huge pages do not migrate here");
+}
+#endif
 
 /*
  * mprotect(PROT_NONE) on a CPU that has L1TF: PFNs that lie where the inverted
@@ -1796,6 +1977,551 @@ static void prot_none_pud_leaf_is_kept(struct kunit *test)
 	expect_calls(test);
 	expect_leaf(test, start, CALL_PUD);
 }
+
+/* hmm_range_fault() */
+
+#ifdef CONFIG_HMM_MIRROR
+static int mixed_mmap_prepare(struct vm_area_desc *desc)
+{
+	vma_desc_set_flags(desc, VMA_MIXEDMAP_BIT, VMA_HUGEPAGE_BIT,
+			   VMA_DONTEXPAND_BIT, VMA_DONTDUMP_BIT);
+	desc->page_prot = pgprot_noncached(desc->page_prot);
+	desc->vm_ops = &pfn_vm_ops;
+	desc->private_data = desc->file->private_data;
+	return 0;
+}
+
+static const struct file_operations mixed_fops = {
+	.owner = THIS_MODULE,
+	.mmap_prepare = mixed_mmap_prepare,
+};
+
+/* As open_pfn_file(), but to be mapped as VM_MIXEDMAP. */
+static struct file *open_mixed_file(struct kunit *test)
+{
+	return open_file(test, &mixed_fops);
+}
+
+static bool ignore_invalidate(struct mmu_interval_notifier *notifier,
+			      const struct mmu_notifier_range *range,
+			      unsigned long seq)
+{
+	mmu_interval_set_seq(notifier, seq);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops hmm_notifier_ops = {
+	.invalidate = ignore_invalidate,
+};
+
+/* What does a device, whose memory is @owner's, get to see at @addr? */
+static int hmm_look(struct pagewalk_test *t, unsigned long addr,
+		    unsigned long *pfns, unsigned int nr, unsigned long flags,
+		    void *owner)
+{
+	struct mmu_interval_notifier notifier;
+	struct hmm_range range = {
+		.notifier = &notifier,
+		.start = addr,
+		.end = addr + nr * PAGE_SIZE,
+		.hmm_pfns = pfns,
+		.default_flags = flags,
+		.dev_private_owner = owner,
+	};
+	int err, tries = 100;
+
+	err = mmu_interval_notifier_insert(&notifier, t->mm, addr,
+					   nr * PAGE_SIZE, &hmm_notifier_ops);
+	if (err)
+		return err;
+	do {
+		range.notifier_seq = mmu_interval_read_begin(&notifier);
+		mmap_read_lock(t->mm);
+		err = hmm_range_fault(&range);
+		mmap_read_unlock(t->mm);
+	} while (err == -EBUSY && --tries);
+	mmu_interval_notifier_remove(&notifier);
+	return err;
+}
+
+static void hmm_refuses_special_leaf(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	unsigned long start = boundary(test, param->level);
+	struct pagewalk_test *t = test->priv;
+	unsigned long pfn = 0;
+	struct file *file;
+
+	need_leaves(test, param->level);
+	file = open_mixed_file(test);
+	/* In a VM_MIXEDMAP, vmf_insert_pfn() takes no PFN of a struct page. */
+	if (pfn_valid(t->pfn))
+		kunit_skip(test, "no PFN here that has no struct page");
+	map(test, file, start, entry_size(param->level), 0);
+	t->order = get_order(entry_size(param->level));
+	fault_in(test, start);
+	if (find_leaf(t, start, &pfn) != param->level)
+		kunit_skip(test, "huge pages are disabled");
+
+	pfn = 0;
+	KUNIT_EXPECT_EQ(test, hmm_look(t, start, &pfn, 1, 0, NULL), 0);
+	KUNIT_EXPECT_EQ(test, pfn, HMM_PFN_ERROR);
+	pfn = 0;
+	KUNIT_EXPECT_EQ(test, -EFAULT,
+			hmm_look(t, start, &pfn, 1, HMM_PFN_REQ_FAULT, NULL));
+	expect_leaf(test, start, param->level);
+}
+
+/* No normal page, but one that a device may read. */
+static void hmm_accepts_huge_zero_folio(struct kunit *test)
+{
+	unsigned long addr = ALIGN(somewhere(), PMD_SIZE), pfn = 0, found = 0;
+	struct pagewalk_test *t = test->priv;
+	int err;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "no huge pages in this kernel");
+	map_anon(test, addr, PTRS_PER_PTE);
+	KUNIT_ASSERT_EQ(test, 0,
+			do_madvise(t->mm, addr, PMD_SIZE, MADV_HUGEPAGE));
+	mmap_read_lock(t->mm);
+	err = fixup_user_fault(t->mm, addr, 0, NULL);
+	mmap_read_unlock(t->mm);
+	KUNIT_ASSERT_EQ(test, err, 0);
+	if (find_leaf(t, addr, &found) != CALL_PMD || !is_huge_zero_pfn(found))
+		kunit_skip(test, "got no huge zero folio");
+
+	addr += 3 * PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, 0,
+			hmm_look(t, addr, &pfn, 1, HMM_PFN_REQ_FAULT, NULL));
+	KUNIT_EXPECT_EQ(test, pfn & (HMM_PFN_VALID | HMM_PFN_WRITE | HMM_PFN_ERROR),
+			HMM_PFN_VALID);
+	KUNIT_EXPECT_EQ(test, pfn & ~HMM_PFN_FLAGS, found + 3);
+}
+#else
+static void hmm_refuses_special_leaf(struct kunit *test)
+{
+	kunit_skip(test, "no hmm_range_fault() in this kernel");
+}
+
+static void hmm_accepts_huge_zero_folio(struct kunit *test)
+{
+	kunit_skip(test, "no hmm_range_fault() in this kernel");
+}
+#endif
+
+#if defined(CONFIG_HMM_MIRROR) && defined(CONFIG_DEVICE_PRIVATE) && \
+	defined(CONFIG_TRANSPARENT_HUGEPAGE)
+static vm_fault_t device_migrate_to_ram(struct vm_fault *vmf)
+{
+	return VM_FAULT_SIGBUS;
+}
+
+static void device_folio_free(struct folio *folio)
+{
+}
+
+static const struct dev_pagemap_ops device_ops = {
+	.migrate_to_ram = device_migrate_to_ram,
+	.folio_free = device_folio_free,
+};
+
+/* Fill an empty PMD with the first huge page of the memory of a device. */
+static bool migrate_hole_to_device(struct pagewalk_test *t, unsigned long addr,
+				   struct dev_pagemap *pgmap)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(pgmap->range.start));
+	struct migrate_vma args = {
+		.start = addr,
+		.end = addr + PMD_SIZE,
+		.flags = MIGRATE_VMA_SELECT_SYSTEM | MIGRATE_VMA_SELECT_COMPOUND,
+		.pgmap_owner = pgmap->owner,
+	};
+	bool done = false;
+
+	args.src = kcalloc(2 * PTRS_PER_PTE, sizeof(*args.src), GFP_KERNEL);
+	if (!args.src)
+		return false;
+	args.dst = args.src + PTRS_PER_PTE;
+
+	mmap_read_lock(t->mm);
+	args.vma = vma_lookup(t->mm, addr);
+	if (!migrate_vma_setup(&args)) {
+		if (args.src[0] == (MIGRATE_PFN_MIGRATE | MIGRATE_PFN_COMPOUND)) {
+			zone_device_folio_init(page_folio(page), pgmap,
+					       HPAGE_PMD_ORDER);
+			args.dst[0] = migrate_pfn(page_to_pfn(page)) |
+				      MIGRATE_PFN_COMPOUND;
+		}
+		migrate_vma_pages(&args);
+		done = args.dst[0] && args.src[0] & MIGRATE_PFN_MIGRATE;
+		migrate_vma_finalize(&args);
+	}
+	mmap_read_unlock(t->mm);
+	kfree(args.src);
+	return done;
+}
+
+/*
+ * memunmap_pages() waits until nobody has a page any more. If a failed test
+ * still has one, leave all as it is.
+ */
+static void remove_device(struct kunit *test, struct dev_pagemap *pgmap)
+{
+	unsigned long first = PHYS_PFN(pgmap->range.start);
+
+	for (int i = 0; i < PTRS_PER_PTE; i++) {
+		if (page_ref_count(pfn_to_page(first + i))) {
+			KUNIT_FAIL(test, "page %d of the device is in use", i);
+			return;
+		}
+	}
+	memunmap_pages(pgmap);
+	release_mem_region(pgmap->range.start, range_len(&pgmap->range));
+	kfree(pgmap);
+}
+
+/* Map a huge page of a new device, or skip. */
+static struct dev_pagemap *map_device_thp(struct kunit *test,
+					  unsigned long addr)
+{
+	struct pagewalk_test *t = test->priv;
+	struct dev_pagemap *pgmap;
+	struct resource *res;
+
+	map_anon(test, addr, PTRS_PER_PTE);
+	/* Not kunit_kzalloc(): see remove_device(). */
+	pgmap = kzalloc_obj(*pgmap);
+	KUNIT_ASSERT_NOT_NULL(test, pgmap);
+	res = request_free_mem_region(&iomem_resource, PMD_SIZE, "pagewalk");
+	if (IS_ERR(res)) {
+		kfree(pgmap);
+		kunit_skip(test, "no physical address space for device memory");
+	}
+	pgmap->type = MEMORY_DEVICE_PRIVATE;
+	pgmap->nr_range = 1;
+	pgmap->range.start = res->start;
+	pgmap->range.end = res->end;
+	pgmap->ops = &device_ops;
+	pgmap->owner = t;
+	if (IS_ERR(memremap_pages(pgmap, numa_node_id()))) {
+		release_mem_region(res->start, resource_size(res));
+		kfree(pgmap);
+		kunit_skip(test, "no device memory to be had");
+	}
+	if (!migrate_hole_to_device(t, addr, pgmap)) {
+		remove_device(test, pgmap);
+		kunit_skip(test, "no device-private huge page to be had");
+	}
+	return pgmap;
+}
+
+static void unmap_device_thp(struct kunit *test, unsigned long addr,
+			     struct dev_pagemap *pgmap)
+{
+	KUNIT_EXPECT_EQ(test, vm_munmap(addr, PMD_SIZE), 0);
+	remove_device(test, pgmap);
+}
+
+static void hmm_in_the_middle_of_a_device_pmd(struct kunit *test)
+{
+	unsigned long addr = ALIGN(somewhere(), PMD_SIZE), pfns[4] = {};
+	struct dev_pagemap *pgmap = map_device_thp(test, addr);
+	struct pagewalk_test *t = test->priv;
+	const unsigned int first = 3;
+
+	KUNIT_EXPECT_EQ(test, 0, hmm_look(t, addr + first * PAGE_SIZE, pfns,
+					  ARRAY_SIZE(pfns), 0, pgmap->owner));
+	for (int i = 0; i < ARRAY_SIZE(pfns); i++) {
+		KUNIT_EXPECT_TRUE(test, pfns[i] & HMM_PFN_VALID);
+		KUNIT_EXPECT_EQ(test, pfns[i] & ~HMM_PFN_FLAGS,
+				PHYS_PFN(pgmap->range.start) + first + i);
+	}
+	unmap_device_thp(test, addr, pgmap);
+}
+
+/*
+ * A fault somewhere in a large folio that is mapped with PTEs, as do_swap_page()
+ * and a driver handle it: whatever is collected must be locked.
+ */
+static void migrate_from_fault_in_large_folio(struct kunit *test)
+{
+	const unsigned int nr = 8, fault = 3;
+	unsigned int nr_collected = 0, nr_locked = 0;
+	unsigned long src[8] = {}, dst[8] = {};
+	unsigned long addr = ALIGN(somewhere(), PMD_SIZE);
+	struct dev_pagemap *pgmap = map_device_thp(test, addr);
+	struct pagewalk_test *t = test->priv;
+	struct migrate_vma args = {
+		.start = addr,
+		.end = addr + nr * PAGE_SIZE,
+		.src = src,
+		.dst = dst,
+		.flags = MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
+		.pgmap_owner = pgmap->owner,
+		.fault_page = pfn_to_page(PHYS_PFN(pgmap->range.start) + fault),
+	};
+	struct folio *folio;
+
+	KUNIT_EXPECT_EQ(test, 0, do_madvise(t->mm, addr + PMD_SIZE - PAGE_SIZE,
+					    PAGE_SIZE, MADV_DONTNEED));
+	folio = page_folio(args.fault_page);
+	KUNIT_EXPECT_TRUE(test, folio_test_large(folio));
+	folio_get(folio);
+	folio_lock(folio);
+
+	mmap_read_lock(t->mm);
+	args.vma = vma_lookup(t->mm, addr);
+	KUNIT_EXPECT_EQ(test, migrate_vma_setup(&args), 0);
+	for (int i = 0; i < nr; i++) {
+		if (!(src[i] & MIGRATE_PFN_VALID))
+			continue;
+		folio = page_folio(migrate_pfn_to_page(src[i]));
+		nr_collected++;
+		nr_locked += !folio_trylock(folio);
+	}
+	KUNIT_EXPECT_EQ(test, nr_collected, nr);
+	KUNIT_EXPECT_EQ(test, nr_locked, nr_collected);
+	migrate_vma_pages(&args);
+	migrate_vma_finalize(&args);
+	mmap_read_unlock(t->mm);
+
+	folio = page_folio(args.fault_page);
+	folio_unlock(folio);
+	folio_put(folio);
+	unmap_device_thp(test, addr, pgmap);
+}
+#else
+static void hmm_in_the_middle_of_a_device_pmd(struct kunit *test)
+{
+	kunit_skip(test, "no device-private huge pages in this kernel");
+}
+
+static void migrate_from_fault_in_large_folio(struct kunit *test)
+{
+	kunit_skip(test, "no device-private huge pages in this kernel");
+}
+#endif
+
+/*
+ * migrate_vma_setup(), and what may happen while it waits for a folio lock in
+ * order to split the folio: it holds no page table lock then.
+ */
+
+#if defined(CONFIG_DEVICE_MIGRATION) && defined(CONFIG_TRANSPARENT_HUGEPAGE)
+#define NR_SMALL	8
+
+struct migration {
+	struct work_struct work;
+	struct migrate_vma args;
+	struct mm_struct *mm;
+	struct folio *large;
+	/* Pages that were collected, or anything behind their arrays. */
+	unsigned long npages;
+	bool overrun;
+	int err;
+	/* Flushes of the TLB for the first page */
+	struct mmu_notifier notifier;
+	atomic_t nr_flushes;
+};
+
+static void count_flush(struct mmu_notifier *notifier, struct mm_struct *mm,
+			unsigned long start, unsigned long end)
+{
+	struct migration *m = container_of(notifier, struct migration, notifier);
+
+	if (start <= m->args.start && end > m->args.start)
+		atomic_inc(&m->nr_flushes);
+}
+
+static const struct mmu_notifier_ops count_flush_ops = {
+	.arch_invalidate_secondary_tlbs = count_flush,
+};
+
+/* The arrays are twice as large as they have to be. */
+static void migrate_nothing(struct work_struct *work)
+{
+	struct migration *m = container_of(work, struct migration, work);
+	struct migrate_vma *args = &m->args;
+
+	mmap_read_lock(m->mm);
+	args->vma = vma_lookup(m->mm, args->start);
+	m->err = migrate_vma_setup(args);
+	m->npages = args->npages;
+	m->overrun = memchr_inv(args->src + PTRS_PER_PTE, 0,
+				PTRS_PER_PTE * sizeof(*args->src));
+	if (!m->err) {
+		migrate_vma_pages(args);
+		migrate_vma_finalize(args);
+	}
+	mmap_read_unlock(m->mm);
+}
+
+/* Have the page at @from mapped at @to, like mremap() does. */
+static bool move_page_to(struct pagewalk_test *t, unsigned long from,
+			 unsigned long to)
+{
+	PAGETABLE_MOVE(pmc, NULL, NULL, from, to, PAGE_SIZE);
+	struct vm_area_struct *vma;
+	unsigned long moved = 0;
+
+	mmap_write_lock(t->mm);
+	vma = vma_lookup(t->mm, from);
+	vma_start_write(vma);
+	pmc.new = copy_vma(&vma, to, PAGE_SIZE, linear_page_index(vma, from),
+			   __linear_anon_page_index(vma, from),
+			   &pmc.need_rmap_locks, true);
+	if (pmc.new) {
+		pmc.old = vma;
+		vm_stat_account(t->mm, vma->vm_flags, 1);
+		moved = move_page_tables(&pmc);
+	}
+	mmap_write_unlock(t->mm);
+	return moved == PAGE_SIZE;
+}
+
+/* Make a page look like one that was shared with a child once. */
+static bool share_page(struct pagewalk_test *t, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+	spinlock_t *ptl = NULL;
+	bool shared = false;
+	struct page *page;
+	pte_t *ptep, pte;
+
+	mmap_read_lock(t->mm);
+	vma = vma_lookup(t->mm, addr);
+	ptep = pte_offset_map_lock(t->mm, mm_find_pmd(t->mm, addr), addr, &ptl);
+	if (ptep) {
+		pte = ptep_clear_flush(vma, addr, ptep);
+		page = vm_normal_page(vma, addr, pte);
+		shared = !folio_try_share_anon_rmap_pte(page_folio(page), page);
+		set_pte_at(t->mm, addr, ptep, pte_wrprotect(pte));
+		pte_unmap_unlock(ptep, ptl);
+	}
+	mmap_read_unlock(t->mm);
+	return shared;
+}
+
+/*
+ * A few pages, shared ones, and then one that is part of a large folio, whose
+ * last page is mapped elsewhere. Lock it, and wait until migrate_vma_setup()
+ * waits for it: when this returns, it has not got beyond the small pages.
+ */
+static struct migration *start_migration(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long addr = map_thp(test), pfn = 0;
+	unsigned long last = addr + PMD_SIZE - PAGE_SIZE;
+	struct migration *m;
+
+	m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	m->args.src = kunit_kcalloc(test, 4 * PTRS_PER_PTE,
+				    sizeof(*m->args.src), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m->args.src);
+	m->args.dst = m->args.src + 2 * PTRS_PER_PTE;
+	m->args.start = addr;
+	m->args.end = addr + PMD_SIZE;
+	m->args.flags = MIGRATE_VMA_SELECT_SYSTEM | MIGRATE_VMA_SELECT_COMPOUND;
+	m->mm = t->mm;
+	INIT_WORK(&m->work, migrate_nothing);
+
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, addr, NR_SMALL * PAGE_SIZE,
+					    MADV_DONTNEED));
+	for (int i = 0; i < NR_SMALL; i++) {
+		fault_in(test, addr + i * PAGE_SIZE);
+		find_leaf(t, addr + i * PAGE_SIZE, &pfn);
+		if (folio_test_large(pfn_folio(pfn)))
+			kunit_skip(test, "got no small pages");
+		KUNIT_ASSERT_TRUE(test, share_page(t, addr + i * PAGE_SIZE));
+	}
+	KUNIT_ASSERT_TRUE(test, move_page_to(t, last, last + 2 * PMD_SIZE));
+	KUNIT_ASSERT_EQ(test, find_leaf(t, last - PAGE_SIZE, &pfn), CALL_PTE);
+	m->large = pfn_folio(pfn);
+	KUNIT_ASSERT_TRUE(test, folio_test_large(m->large));
+
+	m->notifier.ops = &count_flush_ops;
+	KUNIT_ASSERT_EQ(test, 0, mmu_notifier_register(&m->notifier, t->mm));
+
+	/* A reference of someone else would keep it from being split. */
+	lru_add_drain_all();
+	folio_lock(m->large);
+	schedule_work(&m->work);
+	for (int i = 0; i < 1000 && !folio_test_waiters(m->large); i++)
+		msleep(20);
+	KUNIT_EXPECT_TRUE(test, folio_test_waiters(m->large));
+	return m;
+}
+
+static void finish_migration(struct kunit *test, struct migration *m)
+{
+	folio_unlock(m->large);
+	flush_work(&m->work);
+	mmu_notifier_unregister(&m->notifier, m->mm);
+	KUNIT_EXPECT_EQ(test, m->err, 0);
+	KUNIT_EXPECT_EQ(test, m->npages, PTRS_PER_PTE);
+	KUNIT_EXPECT_FALSE(test, m->overrun);
+}
+
+static const struct level_param lost_table_params[] = {
+	{ CALL_HOLE, "hole" },
+	{ CALL_PMD, "huge_page" },
+};
+
+static void migrate_after_table_was_lost(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct migration *m = start_migration(test);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = m->args.start, pfn;
+	bool lost;
+
+	KUNIT_EXPECT_EQ(test, 0, do_madvise(t->mm, start, PMD_SIZE,
+					    MADV_DONTNEED));
+	lost = find_empty(t, start) != CALL_PTE;
+	if (lost && param->level == CALL_PMD) {
+		KUNIT_EXPECT_EQ(test, try_fault_in(t, start), 0);
+		lost = find_leaf(t, start, &pfn) == CALL_PMD;
+	}
+	finish_migration(test, m);
+	if (!lost)
+		kunit_skip(test, "MADV_DONTNEED freed no table, or no huge page came");
+}
+
+static void migrate_flushes_before_it_waits(struct kunit *test)
+{
+	struct migration *m = start_migration(test);
+	int before = atomic_read(&m->nr_flushes), after;
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(m->mm);
+	vma = vma_lookup(m->mm, m->args.start);
+	flush_tlb_range(vma, m->args.start, m->args.start + PAGE_SIZE);
+	mmap_read_unlock(m->mm);
+	after = atomic_read(&m->nr_flushes);
+	finish_migration(test, m);
+	if (before == after)
+		kunit_skip(test, "nobody is told of flushes here");
+	KUNIT_EXPECT_GT(test, before, 0);
+}
+#else
+static const struct level_param lost_table_params[] = {
+	{ CALL_HOLE, "hole" },
+};
+
+static void migrate_after_table_was_lost(struct kunit *test)
+{
+	kunit_skip(test, "no migrate_vma_setup() of huge pages in this kernel");
+}
+
+static void migrate_flushes_before_it_waits(struct kunit *test)
+{
+	kunit_skip(test, "no migrate_vma_setup() of huge pages in this kernel");
+}
+#endif
+
+KUNIT_ARRAY_PARAM_DESC(lost_table, lost_table_params, name);
 
 #if defined(CONFIG_MEMORY_FAILURE) && defined(CONFIG_CONTIG_ALLOC)
 /* Was a SIGBUS sent? It has no address with it, for it was to a kthread. */
@@ -1937,6 +2663,7 @@ static void pud_leaf_loses_a_page(struct kunit *test)
 }
 
 static struct kunit_case pagewalk_test_cases[] = {
+	KUNIT_CASE(map_nothing),
 	KUNIT_CASE_PARAM(walk_order, level_gen_params),
 	KUNIT_CASE(walk_part_of_a_table),
 	KUNIT_CASE(walk_one_byte),
@@ -1988,18 +2715,29 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(pud_leaf_between_pmds),
 	KUNIT_CASE(pud_leaf_between_ptes),
 	KUNIT_CASE_PARAM(mapping_is_clipped, mapping_gen_params),
+	KUNIT_CASE(mapping_nothing_far_out),
 	KUNIT_CASE(mapping_skips_only_one_vma),
 	KUNIT_CASE(mapping_skips_pfnmap),
 	KUNIT_CASE(mapping_negative_ends_walk),
 	KUNIT_CASE(mapping_test_walk_negative_ends_walk),
+	KUNIT_CASE(dirty_helpers_keep_swap_pte),
+	KUNIT_CASE(dirty_helpers_keep_migration_pmd),
+	KUNIT_CASE(guard_remove_keeps_migration_pmd),
 	KUNIT_CASE_PARAM(prot_none_asks_for_leaf, leaf_gen_params),
 	KUNIT_CASE_PARAM(prot_none_keeps_leaf, leaf_gen_params),
 	KUNIT_CASE(prot_none_pud_leaf_is_kept),
+	KUNIT_CASE_PARAM(hmm_refuses_special_leaf, leaf_gen_params),
+	KUNIT_CASE(hmm_accepts_huge_zero_folio),
+	KUNIT_CASE(hmm_in_the_middle_of_a_device_pmd),
+	KUNIT_CASE_PARAM(migrate_after_table_was_lost, lost_table_gen_params),
+	KUNIT_CASE(migrate_flushes_before_it_waits),
+	KUNIT_CASE(migrate_from_fault_in_large_folio),
 	KUNIT_CASE(hwpoison_below_pud_leaf),
 	KUNIT_CASE(pud_leaf_moves),
 	KUNIT_CASE(pud_leaf_moves_askew),
 	KUNIT_CASE(pud_leaf_loses_a_pmd),
 	KUNIT_CASE(pud_leaf_loses_a_page),
+	KUNIT_CASE(install_alone),
 	{}
 };
 
@@ -2028,6 +2766,3 @@ static struct kunit_suite pagewalk_test_suite = {
 };
 
 kunit_test_suite(pagewalk_test_suite);
-
-MODULE_DESCRIPTION("Test cases for the page table walkers");
-MODULE_LICENSE("GPL");

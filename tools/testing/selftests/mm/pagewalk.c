@@ -30,15 +30,18 @@
 #include <asm-generic/mman.h>	/* MADV_GUARD_INSTALL, whatever libc has */
 #include <linux/memfd.h>
 #include <linux/mempolicy.h>
+#include <linux/mount.h>
 #include <linux/userfaultfd.h>
 #include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <lib/test_hmm_uapi.h>
 #include "kselftest_harness.h"
 #include "hugepage_settings.h"
 #include "vm_util.h"
@@ -270,7 +273,7 @@ static int open_dax(const struct mapping *m)
 static int open_vfio_device(const char *dir)
 {
 	char path[PATH_MAX], group_link[PATH_MAX] = "";
-	int container, group;
+	int container, group, fd;
 
 	snprintf(path, sizeof(path), "%s/iommu_group", dir);
 	if (readlink(path, group_link, sizeof(group_link) - 1) < 0)
@@ -278,10 +281,15 @@ static int open_vfio_device(const char *dir)
 	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%s", basename(group_link));
 	group = open(path, O_RDWR);
 	container = open("/dev/vfio/vfio", O_RDWR);
-	if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) ||
-	    ioctl(container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU))
-		return -1;
-	return ioctl(group, VFIO_GROUP_GET_DEVICE_FD, basename(dir));
+	if (!ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) &&
+	    !ioctl(container, VFIO_SET_IOMMU, VFIO_NOIOMMU_IOMMU))
+		fd = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, basename(dir));
+	else
+		fd = -1;
+	/* The device keeps its group, and the group its container. */
+	close(group);
+	close(container);
+	return fd;
 }
 
 /* Open a device with a BAR of at least 2 GiB: where in the file, in memory? */
@@ -460,12 +468,10 @@ static void report_kb(struct __test_metadata *_metadata,
  * Readers.
  */
 
-/* Sum up Rss, and what is hugetlb, of all that @path tells of the mapping. */
-static long smaps_kb(const struct mapping *m, const char *path)
+/* Sum up a few of the fields that @path has of the mapping. */
+static long smaps_fields_kb(const struct mapping *m, const char *path,
+			    const char * const *fields, int nr)
 {
-	static const char * const fields[] = {
-		"Rss:", "Shared_Hugetlb:", "Private_Hugetlb:",
-	};
 	uintptr_t start, end, addr = (uintptr_t)m->addr;
 	long kb, sum = -1;
 	bool ours = false;
@@ -481,7 +487,7 @@ static long smaps_kb(const struct mapping *m, const char *path)
 			sum += ours && sum < 0;
 			continue;
 		}
-		for (int i = 0; ours && i < ARRAY_SIZE(fields); i++) {
+		for (int i = 0; ours && i < nr; i++) {
 			if (!strncmp(line, fields[i], strlen(fields[i])) &&
 			    sscanf(line + strlen(fields[i]), "%ld", &kb) == 1)
 				sum += kb;
@@ -489,6 +495,16 @@ static long smaps_kb(const struct mapping *m, const char *path)
 	}
 	fclose(f);
 	return sum;
+}
+
+/* Sum up Rss, and what is hugetlb, of all that @path tells of the mapping. */
+static long smaps_kb(const struct mapping *m, const char *path)
+{
+	static const char * const fields[] = {
+		"Rss:", "Shared_Hugetlb:", "Private_Hugetlb:",
+	};
+
+	return smaps_fields_kb(m, path, fields, ARRAY_SIZE(fields));
 }
 
 static bool no_numa(void)
@@ -539,6 +555,17 @@ static bool pagemap_right(const struct mapping *m, __u64 entry,
 	return PAGEMAP_PRESENT(entry) && (!pfn || (pfn & mask) == (index & mask));
 }
 
+static long pagemap_scan_arg(struct pm_scan_arg *arg)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = ioctl(fd, PAGEMAP_SCAN, arg);
+	close(fd);
+	return ret;
+}
+
 static long pagemap_scan(const struct mapping *m, struct page_region *vec,
 			 unsigned int nr, __u64 flags, __u64 category)
 {
@@ -552,13 +579,8 @@ static long pagemap_scan(const struct mapping *m, struct page_region *vec,
 		.category_mask = category,
 		.return_mask = category,
 	};
-	int fd = open("/proc/self/pagemap", O_RDONLY), ret;
 
-	if (fd < 0)
-		return -1;
-	ret = ioctl(fd, PAGEMAP_SCAN, &arg);
-	close(fd);
-	return ret;
+	return pagemap_scan_arg(&arg);
 }
 
 /* Pages in those of the @n regions that lie within [@from, @to), or -1. */
@@ -834,6 +856,8 @@ TEST_F(pagewalk, pagemap_scan_wp)
 	int uffd;
 
 	uffd = track_writes(_metadata, m);
+	if (uffd < 0)
+		return;
 	if (m->backing == VFIO) {
 		report(_metadata, m, touch(m), RIGHT, "%s", strerror(EINVAL));
 		return;
@@ -864,6 +888,219 @@ TEST_F(pagewalk, pagemap_scan_wp)
 	report(_metadata, m, t, right ? RIGHT : WRONG,
 	       "written %ld of %lu, again %ld of 0, after a write %ld",
 	       first, nr_pages(m), second, third);
+}
+
+/*
+ * As many pages at once as one leaf has, and one more: each scan goes on where
+ * the one before has stopped, and together they must find everything, once.
+ */
+TEST_F(pagewalk, pagemap_scan_wp_max)
+{
+	struct mapping *m = &self->m;
+	uintptr_t end = (uintptr_t)m->addr + m->size;
+	struct page_region vec[256];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = SCAN_WP,
+		.start = (uintptr_t)m->addr,
+		.end = end,
+		.vec = (uintptr_t)vec,
+		.vec_len = ARRAY_SIZE(vec),
+		.max_pages = m->leaf / psize() + 1,
+		.category_mask = PAGE_IS_WRITTEN,
+		.return_mask = PAGE_IS_WRITTEN,
+	};
+	unsigned long found = 0, rounds = 0;
+	long n, pages = 0;
+	int uffd;
+
+	uffd = track_writes(_metadata, m);
+	if (uffd < 0 || m->backing == VFIO)
+		return;
+
+	while (arg.start < end && pages >= 0 && rounds++ < nr_pages(m)) {
+		n = pagemap_scan_arg(&arg);
+		EXPECT_LE(arg.walk_end, end);
+		pages = scanned(vec, n, (char *)(uintptr_t)arg.start,
+				(char *)(uintptr_t)arg.walk_end);
+		/* They are all written: what is passed over is lost. */
+		EXPECT_EQ(pages, (arg.walk_end - arg.start) / psize());
+		found += pages;
+		arg.start = arg.walk_end;
+	}
+	EXPECT_EQ(found, nr_pages(m));
+	close(uffd);
+}
+
+/* There is a way ahead even if a single page may be reported. */
+TEST_F(pagewalk, pagemap_scan_wp_max_1)
+{
+	struct mapping *m = &self->m;
+	struct page_region vec;
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = SCAN_WP,
+		.start = (uintptr_t)m->addr,
+		.end = (uintptr_t)m->addr + m->size,
+		.vec = (uintptr_t)&vec,
+		.vec_len = 1,
+		.max_pages = 1,
+		.category_mask = PAGE_IS_WRITTEN,
+		.return_mask = PAGE_IS_WRITTEN,
+	};
+	int uffd;
+
+	uffd = track_writes(_metadata, m);
+	if (uffd < 0 || m->backing == VFIO)
+		return;
+
+	EXPECT_EQ(pagemap_scan_arg(&arg), 1);
+	EXPECT_EQ(arg.walk_end, arg.start + psize());
+	close(uffd);
+}
+
+/*
+ * The range is a part of a leaf.  Whether that gets protected or not, what was
+ * written to it must be reported, before and after.
+ */
+TEST_F(pagewalk, pagemap_scan_wp_part)
+{
+	struct mapping *m = &self->m;
+	uintptr_t start = (uintptr_t)m->addr + psize();
+	struct page_region vec[4] = { 0 };
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = SCAN_WP,
+		.start = start,
+		.end = (uintptr_t)m->addr + m->leaf / 2,
+		.vec = (uintptr_t)vec,
+		.vec_len = ARRAY_SIZE(vec),
+		.category_mask = PAGE_IS_WRITTEN,
+		.return_mask = PAGE_IS_WRITTEN,
+	};
+	int uffd;
+
+	if (arg.start >= arg.end)
+		SKIP(return, "there are no parts of a page");
+	uffd = track_writes(_metadata, m);
+	if (uffd < 0 || m->backing == VFIO)
+		return;
+
+	EXPECT_EQ(pagemap_scan_arg(&arg), 1);
+	EXPECT_EQ(vec[0].start, start);
+	EXPECT_EQ(vec[0].end, arg.end);
+	EXPECT_EQ(arg.walk_end, arg.end);
+
+	((char *)start)[sizeof(long)] = 1;
+	EXPECT_EQ(pagemap_scan_arg(&arg), 1);
+	EXPECT_EQ(vec[0].start, start);
+	EXPECT_EQ(arg.walk_end, arg.end);
+	close(uffd);
+}
+
+/*
+ * Whole THPs only: to protect a part of one splits it, and then it is none. So
+ * the scan goes on to the end, and must say so.
+ */
+TEST(pagemap_scan_wp_huge)
+{
+	struct mapping m = { "thp", THP, MB2, 4 };
+	struct page_region vec[4] = { 0 };
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = SCAN_WP,
+		.vec = (uintptr_t)vec,
+		.vec_len = ARRAY_SIZE(vec),
+		.max_pages = MB2 / KB4 + 1,
+		.category_mask = PAGE_IS_WRITTEN | PAGE_IS_HUGE,
+		.return_mask = PAGE_IS_WRITTEN | PAGE_IS_HUGE,
+	};
+	int uffd;
+
+	map_leaves(_metadata, &m);
+	if (_metadata->exit_code == KSFT_SKIP)
+		return;
+	uffd = track_writes(_metadata, &m);
+	if (uffd < 0)
+		return;
+	arg.start = (uintptr_t)m.addr;
+	arg.end = arg.start + m.size;
+
+	EXPECT_EQ(pagemap_scan_arg(&arg), 1);
+	EXPECT_EQ(vec[0].start, arg.start);
+	EXPECT_EQ(vec[0].end, arg.start + MB2);
+	EXPECT_EQ(arg.walk_end, arg.end);
+	close(uffd);
+}
+
+/* More regions than the kernel copies at once, and not a multiple of that. */
+TEST(pagemap_scan_many_regions)
+{
+	static struct page_region vec[2048];
+	struct mapping m = { "small", SMALL, KB4, 2 * ARRAY_SIZE(vec) };
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.vec = (uintptr_t)vec,
+		.vec_len = ARRAY_SIZE(vec),
+		.category_mask = PAGE_IS_PRESENT,
+		.return_mask = PAGE_IS_PRESENT,
+	};
+	unsigned int expected = m.nr / 2 - 7;
+	long n;
+
+	map_leaves(_metadata, &m);
+	if (_metadata->exit_code == KSFT_SKIP)
+		return;
+	ASSERT_EQ(madvise(m.addr, 14 * psize(), MADV_DONTNEED), 0);
+	for (size_t off = 0; off < m.size; off += 2 * psize())
+		ASSERT_EQ(madvise(m.addr + off, psize(), MADV_DONTNEED), 0);
+	arg.start = (uintptr_t)m.addr;
+	arg.end = arg.start + m.size;
+
+	n = pagemap_scan_arg(&arg);
+	if (n < 0 && errno == ENOTTY)
+		SKIP(return, "no PAGEMAP_SCAN");
+	EXPECT_EQ(n, expected);
+	EXPECT_EQ(scanned(vec, n, m.addr, m.addr + m.size), expected);
+	EXPECT_EQ(arg.walk_end, arg.end);
+}
+
+/* Where the vector ends in the middle, the scan has not seen everything. */
+TEST(pagemap_scan_efault)
+{
+	const size_t vec_size = 1024 * sizeof(struct page_region);
+	struct mapping m = { "small", SMALL, KB4, 2048 };
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.vec_len = 1024,
+		.category_mask = PAGE_IS_PRESENT,
+		.return_mask = PAGE_IS_PRESENT,
+	};
+	char *vec = mmap(NULL, vec_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(vec, MAP_FAILED);
+	map_leaves(_metadata, &m);
+	if (_metadata->exit_code == KSFT_SKIP)
+		return;
+	for (size_t off = 0; off < m.size; off += 2 * psize())
+		ASSERT_EQ(madvise(m.addr + off, psize(), MADV_DONTNEED), 0);
+	arg.start = (uintptr_t)m.addr;
+	arg.end = arg.start + m.size;
+	arg.vec = (uintptr_t)vec;
+
+	ASSERT_EQ(mprotect(vec + vec_size / 2, vec_size / 2, PROT_NONE), 0);
+	if (pagemap_scan_arg(&arg) != -1 || errno == ENOTTY)
+		SKIP(return, "no PAGEMAP_SCAN");
+	EXPECT_EQ(errno, EFAULT);
+	EXPECT_LT(arg.walk_end, arg.end);
+
+	/* Nothing of it at all, in a single walk. */
+	ASSERT_EQ(mprotect(vec, vec_size / 2, PROT_NONE), 0);
+	arg.end = arg.start + 2 * psize();
+	EXPECT_EQ(pagemap_scan_arg(&arg), -1);
+	EXPECT_EQ(errno, EFAULT);
+	EXPECT_EQ(arg.walk_end, arg.start);
 }
 
 static bool covers(const struct page_region *vec, long n, const char *addr)
@@ -898,13 +1135,16 @@ TEST_F_TIMEOUT(pagewalk, pagemap_scan_busy, 120)
 	long n;
 
 	uffd = track_writes(_metadata, m);
-	if (m->backing == VFIO)
+	if (uffd < 0 || m->backing == VFIO)
 		return;
 
 	/* Some with a hole to begin with, where faults install the leaf. */
 	for (int i = 0; i < 20; i++) {
-		if (m->backing == DAX)
+		if (m->backing == DAX) {
 			ASSERT_EQ(madvise(m->addr, m->size, MADV_DONTNEED), 0);
+			ASSERT_GE(pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP,
+					       PAGE_IS_WRITTEN), 0);
+		}
 		writer_stop = false;
 		ASSERT_EQ(pthread_create(&thread, NULL, writer, word), 0);
 		for (int j = 0; j < 50; j++)
@@ -1037,7 +1277,8 @@ damon_write(const char *file, const char *fmt, ...)
 #define SCHEME	CONTEXT "schemes/0/"
 
 /* Monitor the mapping, and nothing else, until every part was looked at. */
-static bool damon_monitor(const struct mapping *m)
+static bool damon_monitor(struct __test_metadata *_metadata,
+			  const struct mapping *m)
 {
 	const char *regions = CONTEXT "targets/0/regions/0/start";
 	unsigned long tried = 0;
@@ -1059,12 +1300,14 @@ static bool damon_monitor(const struct mapping *m)
 	     !damon_write(SCHEME "access_pattern/nr_accesses/max", "%u", ~0U) &&
 	     !damon_write(SCHEME "access_pattern/age/max", "%u", ~0U) &&
 	     !damon_write("0/state", "on");
-	while (ok && !tried) {
+	for (int i = 0; ok && !tried && i < 1000; i++) {
 		usleep(1000);
 		ok = !damon_write("0/state", "update_schemes_stats") &&
 		     !read_sysfs(DAMON SCHEME "stats/nr_tried", &tried);
 	}
 	damon_write("0/state", "off");
+	if (ok)
+		EXPECT_NE(tried, 0);
 	return ok;
 }
 
@@ -1078,7 +1321,7 @@ TEST_F_TIMEOUT(pagewalk, damon, 120)
 	if (read_sysfs(DAMON "nr_kdamonds", &nr) || nr)
 		SKIP(return, "DAMON is in use");
 	ASSERT_EQ(damon_write("nr_kdamonds", "1"), 0);
-	ok = damon_monitor(&self->m);
+	ok = damon_monitor(_metadata, &self->m);
 	damon_write("nr_kdamonds", "0");
 	if (!ok)
 		SKIP(return, "DAMON takes no ranges of addresses (fvaddr)");
@@ -1172,6 +1415,294 @@ TEST_F(pagewalk, fork)
 	EXPECT_EQ(waitpid(pid, &status, 0), pid);
 	report(_metadata, m, touch(m), status ? WRONG : RIGHT, "child %s",
 	       status ? "does not see the same" : "sees the same");
+}
+
+/*
+ * Swap, to a zram device of our own.
+ */
+
+FIXTURE(swap)
+{
+	unsigned long id;
+	char dev[32];
+};
+
+static int make_swap(const char *dev, size_t size)
+{
+	struct {
+		char boot[1024];
+		__u32 version;
+		__u32 last_page;
+	} header = { .version = 1, .last_page = size / psize() - 1 };
+	static const char magic[10] = "SWAPSPACE2";
+	int fd = open(dev, O_WRONLY), ret;
+
+	if (fd < 0)
+		return -1;
+	ret = pwrite(fd, &header, sizeof(header), 0) != sizeof(header) ||
+	      pwrite(fd, magic, sizeof(magic), psize() - sizeof(magic)) != sizeof(magic);
+	return close(fd) || ret ? -1 : 0;
+}
+
+static void remove_zram(unsigned long id)
+{
+	char path[64], value[32];
+
+	snprintf(path, sizeof(path), "/sys/block/zram%lu/reset", id);
+	write_string(path, "1");
+	snprintf(value, sizeof(value), "%lu", id);
+	write_string("/sys/class/zram-control/hot_remove", value);
+}
+
+FIXTURE_SETUP(swap)
+{
+	size_t size = 16 * MB2;
+	char path[64], value[32];
+	int err;
+
+	if (read_sysfs("/sys/class/zram-control/hot_add", &self->id))
+		SKIP(return, "no zram, or not for us");
+	snprintf(self->dev, sizeof(self->dev), "/dev/zram%lu", self->id);
+	snprintf(path, sizeof(path), "/sys/block/zram%lu/disksize", self->id);
+	snprintf(value, sizeof(value), "%zu", size);
+	if (write_string(path, value) || make_swap(self->dev, size) ||
+	    swapon(self->dev, 0)) {
+		err = errno;
+		remove_zram(self->id);
+		/* A setup that skips is not followed by a teardown. */
+		SKIP(return, "cannot swap to %s: %s", self->dev, strerror(err));
+	}
+}
+
+FIXTURE_TEARDOWN(swap)
+{
+	swapoff(self->dev);
+	remove_zram(self->id);
+}
+
+/* A file in a tmpfs of huge pages that is mounted nowhere. */
+static int open_huge_tmpfs(void)
+{
+	int fs = syscall(__NR_fsopen, "tmpfs", 0), mnt, fd = -1;
+
+	if (fs < 0)
+		return -1;
+	if (syscall(__NR_fsconfig, fs, FSCONFIG_SET_STRING, "huge", "always", 0) ||
+	    syscall(__NR_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0)) {
+		close(fs);
+		return -1;
+	}
+	mnt = syscall(__NR_fsmount, fs, 0, 0);
+	if (mnt >= 0) {
+		fd = openat(mnt, "file", O_RDWR | O_CREAT, 0600);
+		close(mnt);
+	}
+	close(fs);
+	return fd;
+}
+
+/* What smaps says is in swap of the mapping that begins at @addr. */
+static long swap_kb(const char *addr)
+{
+	uintptr_t start, end;
+	bool ours = false;
+	char line[512];
+	long kb = -1;
+	FILE *f;
+
+	f = fopen("/proc/self/smaps", "r");
+	if (!f)
+		return -1;
+	while (kb < 0 && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			ours = start == (uintptr_t)addr;
+		else if (ours)
+			sscanf(line, "Swap: %ld", &kb);
+	}
+	fclose(f);
+	return kb;
+}
+
+/* What is in swap of a huge page of shmem is one large entry. */
+TEST_F(swap, smaps_huge_shmem)
+{
+	const int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_FIXED;
+	const char *swpout =
+		"/sys/kernel/mm/transparent_hugepage/hugepages-2048kB/stats/swpout";
+	const long huge_kb = MB2 / 1024, page_kb = KB4 / 1024;
+	char *shared, *part, *private;
+	unsigned long before, after;
+	int fd;
+
+	if (psize() != KB4)
+		SKIP(return, "sizes are those of 4 KiB pages");
+	fd = open_huge_tmpfs();
+	if (fd < 0 || ftruncate(fd, MB2))
+		SKIP(return, "no tmpfs with huge pages: %s", strerror(errno));
+
+	shared = reserve(MB2, 0);
+	part = reserve(MB2, 0);
+	private = reserve(MB2, 0);
+	ASSERT_TRUE(shared && part && private);
+	ASSERT_EQ(mmap(shared, MB2, prot, flags, fd, 0), shared);
+	ASSERT_EQ(mmap(part, MB2 / 2, prot, flags, fd, 11 * KB4), part);
+	ASSERT_EQ(mmap(private, MB2, prot, MAP_PRIVATE | MAP_FIXED, fd, 0), private);
+
+	memset(shared, 1, MB2);
+	if (!check_huge_shmem(shared, MB2, 1, MB2))
+		SKIP(return, "no huge page in tmpfs");
+	/* A page of our own, and an empty entry for each of the others. */
+	private[0] = 2;
+	if (read_sysfs(swpout, &before))
+		SKIP(return, "no statistics of huge pages");
+	ASSERT_EQ(madvise(shared, MB2, MADV_PAGEOUT), 0);
+	if (swap_kb(shared) != huge_kb)
+		SKIP(return, "%ld kB of a huge page go to swap", swap_kb(shared));
+	if (read_sysfs(swpout, &after) || after == before)
+		SKIP(return, "the huge page goes to swap in pieces");
+
+	EXPECT_EQ(swap_kb(part), huge_kb / 2);
+	EXPECT_EQ(swap_kb(private), huge_kb - page_kb);
+	close(fd);
+}
+
+/*
+ * Memory that is on a device, where the CPU cannot read it: test_hmm has such
+ * devices. Who looks must not bring it back, and must not miss a write.
+ */
+
+FIXTURE(hmm)
+{
+	struct mapping m;
+	int fd;
+};
+
+FIXTURE_VARIANT(hmm)
+{
+	struct mapping m;
+};
+
+FIXTURE_VARIANT_ADD(hmm, thp)
+{
+	.m = { "thp", THP, MB2, 1 },
+};
+
+FIXTURE_VARIANT_ADD(hmm, small)
+{
+	.m = { "small", SMALL, KB4, 16 },
+};
+
+FIXTURE_SETUP(hmm)
+{
+	self->fd = open("/dev/hmm_dmirror0", O_RDWR);
+	if (self->fd < 0)
+		SKIP(return, "no /dev/hmm_dmirror0 (CONFIG_TEST_HMM)");
+	self->m = variant->m;
+	map_leaves(_metadata, &self->m);
+}
+
+FIXTURE_TEARDOWN(hmm)
+{
+	close(self->fd);
+}
+
+/* How does the device see the first page? */
+static int hmm_snapshot(const struct mapping *m, int fd)
+{
+	unsigned char prot;
+	struct hmm_dmirror_cmd cmd = {
+		.addr = (uintptr_t)m->addr,
+		.ptr = (uintptr_t)&prot,
+		.npages = 1,
+	};
+
+	return ioctl(fd, HMM_DMIRROR_SNAPSHOT, &cmd) ? -1 : prot;
+}
+
+/* Have @m on the device, or skip. */
+static bool migrate_to_device(struct __test_metadata *_metadata,
+			      const struct mapping *m, int fd)
+{
+	int prot = HMM_DMIRROR_PROT_DEV_PRIVATE_LOCAL | HMM_DMIRROR_PROT_WRITE |
+		   (m->leaf == MB2 ? HMM_DMIRROR_PROT_PMD : 0);
+	struct hmm_dmirror_cmd cmd = {
+		.addr = (uintptr_t)m->addr,
+		.npages = nr_pages(m),
+	};
+	char *buffer = malloc(m->size);
+
+	ASSERT_NE(buffer, NULL);
+	cmd.ptr = (uintptr_t)buffer;
+	ASSERT_EQ(ioctl(fd, HMM_DMIRROR_MIGRATE_TO_DEV, &cmd), 0);
+	free(buffer);
+	if (hmm_snapshot(m, fd) != prot)
+		SKIP(return false, "the device did not take it");
+	return true;
+}
+
+/* It is a device's, but private and never written. */
+TEST_F(hmm, smaps)
+{
+	static const char * const clean[] = { "Private_Clean:" };
+	static const char * const other[] = {
+		"Shared_Clean:", "Shared_Dirty:", "Private_Dirty:",
+	};
+	struct mapping *m = &self->m;
+
+	ASSERT_EQ(madvise(m->addr, m->size, MADV_DONTNEED), 0);
+	if (!migrate_to_device(_metadata, m, self->fd))
+		return;
+	EXPECT_EQ(smaps_fields_kb(m, "/proc/self/smaps", clean, 1),
+		  m->size >> 10);
+	EXPECT_EQ(smaps_fields_kb(m, "/proc/self/smaps", other, 3), 0);
+}
+
+TEST_F(hmm, pagemap_scan_wp)
+{
+	struct mapping *m = &self->m;
+	struct page_region vec[2];
+	int uffd;
+	long n;
+
+	uffd = track_writes(_metadata, m);
+	if (uffd < 0 || !migrate_to_device(_metadata, m, self->fd))
+		return;
+	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP, PAGE_IS_WRITTEN);
+	EXPECT_EQ(scanned(vec, n, m->addr, m->addr + m->size), nr_pages(m));
+	EXPECT_EQ(pagemap_scan(m, vec, ARRAY_SIZE(vec), 0, PAGE_IS_WRITTEN), 0);
+
+	/* A read brings it back. */
+	FORCE_READ(m->addr[0]);
+	EXPECT_EQ(pagemap_scan(m, vec, ARRAY_SIZE(vec), 0, PAGE_IS_WRITTEN), 0);
+
+	m->addr[0]++;
+	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), 0, PAGE_IS_WRITTEN);
+	EXPECT_GE(scanned(vec, n, m->addr, m->addr + m->size), 1);
+	close(uffd);
+}
+
+TEST_F(hmm, soft_dirty)
+{
+	struct mapping *m = &self->m;
+	int fd;
+
+	if (!softdirty_supported())
+		SKIP(return, "no soft-dirty bits");
+	if (!migrate_to_device(_metadata, m, self->fd))
+		return;
+	fd = open("/proc/self/pagemap", O_RDONLY);
+	ASSERT_GE(fd, 0);
+	EXPECT_TRUE(pagemap_is_softdirty(fd, m->addr));
+	clear_softdirty();
+	EXPECT_FALSE(pagemap_is_softdirty(fd, m->addr));
+
+	/* A read brings it back. */
+	FORCE_READ(m->addr[0]);
+	EXPECT_FALSE(pagemap_is_softdirty(fd, m->addr));
+
+	m->addr[0]++;
+	EXPECT_TRUE(pagemap_is_softdirty(fd, m->addr));
+	close(fd);
 }
 
 /*
@@ -1380,6 +1911,28 @@ TEST_F(boundary, mremap_part)
 		EXPECT_EQ(moved, to);
 		EXPECT_TRUE(readable(to, to + GB1, MB2));
 	}
+}
+
+/* Moved away from its userfaultfd, memory is no longer write-protected. */
+TEST_F(boundary, mremap_uffd)
+{
+	struct mapping *m = &self->m;
+	struct page_region vec;
+	int uffd, fd;
+
+	uffd = track_writes(_metadata, m);
+	if (uffd < 0 || m->backing == VFIO)
+		return;
+	ASSERT_EQ(pagemap_scan(m, &vec, 1, SCAN_WP, PAGE_IS_WRITTEN), 1);
+	fd = open("/proc/self/pagemap", O_RDONLY);
+	ASSERT_GE(fd, 0);
+	EXPECT_TRUE(pagemap_get_entry(fd, m->addr) & PM_UFFD_WP);
+	move(_metadata, m, reserve(m->size, m->phase));
+	EXPECT_FALSE(pagemap_get_entry(fd, m->addr) & PM_UFFD_WP);
+	m->addr[sizeof(long)] = 1;
+	EXPECT_TRUE(intact(m));
+	close(fd);
+	close(uffd);
 }
 
 int main(int argc, char **argv)
