@@ -35,7 +35,7 @@
 
 #include "../mm/internal.h"
 
-#define MAX_CALLS	(PTRS_PER_PTE + 64)
+#define MAX_CALLS	(MAX_PTRS_PER_PTE + 64)
 
 /* CALL_PGD to CALL_PMD are the depth that ->pte_hole() gets, too. */
 enum call_kind {
