@@ -48,7 +48,10 @@ def compare(tag, base_dir, patched_dir):
         tests = f.read().split()
     for test in tests:
         b, p = base.get(test, none), patched.get(test, none)
-        fixture, mapping, reader = test.split(".")
+        fixture, *variant, reader = test.split(".")
+        if fixture not in ("pagewalk", "boundary"):
+            variant.insert(0, fixture)
+        mapping = "_".join(variant)
         wrong = ""
         if p[0] not in ("ok", "skip"):
             wrong = "%s%s: %s on the patched kernel" % (test, tag, p[0])
