@@ -47,9 +47,10 @@ for cover in "$top"/patches/*.cover; do
 	sys.stdout.write(raw.replace("*** BLURB HERE ***", body.strip(), 1))
 	END
 	rm "$out.tmp/raw"
-	b4 --offline-mode -n am -m "$out.tmp/$part.mbox" -o "$out.tmp/b4" >"$B/b4.log" 2>&1 ||
+	mkdir "$out.tmp/b4/$part"
+	b4 --offline-mode -n am -m "$out.tmp/$part.mbox" -o "$out.tmp/b4/$part" >"$B/b4.log" 2>&1 ||
 		die 2 "b4 does not take $part.mbox, see $B/b4.log"
-	n=$(cat "$out.tmp"/b4/*.mbx | grep -c '^Subject: \[PATCH')
+	n=$(cat "$out.tmp/b4/$part"/*.mbx | grep -c '^Subject: \[PATCH')
 	[ "$n" = "$(series_of "$part" | wc -l)" ] || die 2 "b4 found $n patches in $part.mbox"
 done
 mv "$out.tmp" "$out"
