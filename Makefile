@@ -15,6 +15,8 @@ help:
 	@echo 'make check      patches, mirror, style, the harness itself: no compiler'
 	@echo 'make must-fail  drop each fix in turn: exactly its tests fail'
 	@echo 'make kunit, make selftests    the halves of make test'
+	@echo 'make bench  what each walk costs, to the instruction ([BASE=] [NEW=] tree or patch)'
+	@echo 'make bench-size    code and source lines that the series adds'
 	@echo
 	@echo 'make tree       patches/ -> branch series of build/linux (work there)'
 	@echo 'make export     branch series -> patches/, series, mirror'
@@ -34,6 +36,10 @@ run kunit selftests each must-fail: tree
 	@$(S)/$@.sh
 test: tree
 	@$(S)/test.sh
+bench: tree
+	@$(S)/bench.sh $(or $(BASE),base) $(NEW)
+bench-size: tree
+	@$(S)/bench.sh --size $(or $(BASE),base) $(NEW)
 mbox export: setup
 	@$(S)/$@.sh
 check: setup
@@ -41,4 +47,4 @@ check: setup
 clean:
 	rm -rf $(B)/results $(B)/*/.obj-* $(B)/ccache
 
-.PHONY: help setup tree run kunit selftests each must-fail test mbox export check clean
+.PHONY: help setup tree run kunit selftests each must-fail test bench bench-size mbox export check clean

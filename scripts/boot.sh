@@ -4,7 +4,8 @@
 # Boots the kernel of OBJ under QEMU (TCG) with BINARY as /bin/pagewalk and
 # has the guest run JOB, a line of shell. RESULT gets config, cmdline,
 # console.log, ktap.log (what the job printed) and rc, QEMU's status or 124.
-# CPU, APPEND and TIMEOUT in the environment; judge.py says what it means.
+# CPU, APPEND and TIMEOUT in the environment, MACHINE and GUEST to replace what
+# is below; judge.py says what it means.
 
 . "$(dirname "$0")/common.sh"
 
@@ -30,16 +31,19 @@ echo "$job" >"$tmp/job"
 		echo "slink /bin/$a busybox 0777 0 0"
 	done
 } >"$tmp/initramfs.list"
-"$obj/usr/gen_init_cpio" "$tmp/initramfs.list" >"$tmp/initramfs.cpio"
+touch -d @0 "$tmp/job"
+"$obj/usr/gen_init_cpio" -t 0 "$tmp/initramfs.list" >"$tmp/initramfs.cpio"
 
 # A PCI device whose 4 GiB BAR makes 1 GiB leaves, and two pmem regions for
 # device-dax with 1 GiB and 2 MiB leaves. TCG always: KVM is not everywhere.
 append="console=ttyS0 loglevel=6 panic=-1 oops=panic \
-memmap=3G!4G memmap=512M!7G numa=fake=2 \
-hugepagesz=1G hugepages=1 hugepagesz=2M hugepages=64 \
+${GUEST:-memmap=3G!4G memmap=512M!7G numa=fake=2 \
+hugepagesz=1G hugepages=1 hugepagesz=2M hugepages=64} \
 vfio.enable_unsafe_noiommu_mode=1 vfio-pci.ids=1b36:0005${APPEND:+ $APPEND}"
+# shellcheck disable=SC2086
 set -- qemu-system-x86_64 -nodefaults -no-user-config -no-reboot -display none \
-	-machine q35 -accel tcg,thread=multi -cpu "${CPU:-max}" -smp 2,sockets=2 -m 12G \
+	-machine q35 -cpu "${CPU:-max}" \
+	${MACHINE:--accel tcg,thread=multi -smp 2,sockets=2 -m 12G} \
 	-kernel "$obj/arch/x86/boot/bzImage" -initrd "$tmp/initramfs.cpio" \
 	-device pci-testdev,membar=4G \
 	-serial "file:$tmp/console.log" -serial "file:$tmp/ktap.log" -append "$append"

@@ -53,7 +53,9 @@ def check_series(names):
 def check_header(name):
     text = read(TOP + "/patches/" + name)
     mend = " (git -C build/linux rebase -i base, reword it, make export)"
-    if not text.isascii():
+    ours, _, diff = text.partition(b"\n---\n")
+    ours += b"\n".join(s for s in diff.splitlines() if s.startswith(b"+"))
+    if not ours.isascii():
         yield "patches/%s: not ASCII%s" % (name, mend)
     text = text.decode("ascii", "replace")
     head, _, rest = text.partition("\n\n")

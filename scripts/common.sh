@@ -45,6 +45,15 @@ esac
 
 series() { sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$top/series"; }
 
+# A part is what "# <part>: ..." in series begins, if it has a cover letter.
+parts() { (cd "$top/patches" && for f in *.cover; do echo "${f%.cover}"; done); }
+series_of() {	# part
+	awk -v part="$1:" -v parts="$(parts | tr '\n' ' ')" '
+		BEGIN { n = split(parts, c, " "); for (i in c) is[c[i] ":"]; on = n == 1 }
+		/^#/ { if (n > 1 && ($2 in is)) on = $2 == part; next }
+		NF && on { print $1 }' "$top/series"
+}
+
 # What the patch directory says, as one hash.
 patches_id() {
 	(cd "$top/patches" && series | xargs -r sha256sum 2>&1) | sha256sum | cut -c1-40

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Usage: each.sh
-# For every patch: the C files that the series touches build with W=1 and no
-# new warning, the debug kernel builds, and its KUnit suite, if it has one yet,
-# passes.
+# Usage: each.sh [PATCH]
+# For every patch, or those from PATCH on: the C files that the series touches
+# build with W=1 and no new warning, the debug kernel builds, and its KUnit
+# suite, if it has one yet, passes.
 
 . "$(dirname "$0")/common.sh"
 
@@ -33,7 +33,7 @@ cat "$top/configs/run.config" "$top/configs/test.config" >"$w1/fragment"
 make -s -C "$scratch" O="$w1" CC='ccache gcc' KCONFIG_ALLCONFIG="$w1/fragment" \
 	allnoconfig >"$out/w1.log" 2>&1 || die 2 "configuring failed, see $out/w1.log"
 warnings >"$out/known" || die 2 "base does not build with W=1, see $out/w1.log"
-for p in $(series); do
+for p in $(series | sed -n "/^[0-9]*-*${1-}/,\$p"); do
 	git -C "$scratch" checkout -q -f --detach "$(commit_of "$p")"
 	why=''
 	frag=''

@@ -24,7 +24,7 @@ fresh() { [ -e "$image" ] && [ "$state" = "$(cat "$obj/state" 2>/dev/null)" ]; }
 
 ! fresh || exit 0
 exec 9>"$B/.build.lock"
-flock 9
+flock -n 9 || { say "waiting for another build below $B"; flock 9; }
 ! fresh || exit 0
 (cd "$top/configs" && cat "$@") >"$obj/fragment"
 rm -f "$obj/state"

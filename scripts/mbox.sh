@@ -22,14 +22,8 @@ export GIT_COMMITTER_NAME="$author" GIT_COMMITTER_EMAIL="$email"
 export GIT_CONFIG_COUNT=2		# b4 wants to know who runs it
 export GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0="$author"
 export GIT_CONFIG_KEY_1=user.email GIT_CONFIG_VALUE_1="$email"
-for cover in "$top"/patches/*.cover; do
-	part=${cover##*/}
-	part=${part%.cover}
-	series_of() { awk -v part="$1:" -v covers="$(cd "$top/patches" && echo *.cover)" '
-		BEGIN { n = split(covers, c, " "); for (i in c) { sub(/\.cover$/, ":", c[i]); is[c[i]] }
-			on = n == 1 }
-		/^#/ { if (n > 1 && ($2 in is)) on = $2 == part; next }
-		NF && on { print $1 }' "$top/series"; }
+for part in $(parts); do
+	cover=$top/patches/$part.cover
 	first=$(series_of "$part" | head -n 1)
 	last=$(series_of "$part" | tail -n 1)
 	[ "$first" ] || die 2 "series has no section '# $part: ...' for patches/$part.cover"

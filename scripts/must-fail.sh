@@ -1,21 +1,43 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Usage: must-fail.sh [PATTERN]
-# Drops each fix that tests/must-fail names (or those that match PATTERN)
-# from the series, boots the rest, and sees exactly the fix's tests fail.
+# Usage: must-fail.sh [PART|PATTERN]
+# Drops each fix that tests/must-fail names (or those of PART, or that match
+# PATTERN) from its part of the series, boots the rest, and sees exactly the
+# fix's tests fail. The part with all its fixes is seen first: it has to pass.
 
 . "$(dirname "$0")/common.sh"
 
 s=$top/scripts obj=$scratch/.obj-kunit
+boot() {	# result, CPU
+	CPU=$2 APPEND='kunit.enable=1 kunit.autorun=1 loglevel=7' "$s/boot.sh" "$obj" \
+		"$1" 'cat /sys/kernel/debug/kunit/*/results' >/dev/null
+}
+part_of() {	# patch
+	for p in $(parts); do
+		! series_of "$p" | grep -q "^[0-9]*-*$1" || echo "$p"
+	done
+}
+see_part() {
+	"$s/kernel.sh" "$scratch" kunit run.config kunit.config || die 2 "part $part does not build"
+	for cpu in max Skylake-Client; do
+		boot "$out/part-$part/$cpu" $cpu
+		"$s/judge.py" --list "$out/part-$part/$cpu" >"$out/part-$part/expected-$cpu"
+		"$s/judge.py" --expect "$out/part-$part/expected-$cpu" \
+			--allow "$top/tests/splats.allowed" "$out/part-$part/$cpu" ||
+			die 2 "part $part fails with all its fixes"
+	done
+}
 out=$(new_result must-fail)
 use_scratch series
 n=0
 grep -v -e '^#' -e '^$' "$top/tests/must-fail" >"$out/list" || :
 while read -r patches globs <&3; do
-	case $patches in *${1-}*) ;; *) continue ;; esac
+	part=$(part_of "${patches%%,*}")
+	case " $part $patches" in *${1-}*) ;; *) continue ;; esac
 	case $globs in '#'*) echo "[SKIP] $patches: ${globs#??}"; continue ;; esac
+	git -C "$scratch" checkout -q -f --detach "$(commit_of "$(series_of "$part" | tail -n 1)")"
+	[ -e "$out/part-$part" ] || see_part
 	# Drop the last one first: an earlier one may be needed by it.
-	git -C "$scratch" checkout -q -f series --detach
 	commits=''
 	for p in $(echo "$patches" | tr , ' '); do
 		commits="$(commit_of "$p") $commits"
@@ -46,12 +68,11 @@ while read -r patches globs <&3; do
 		esac
 	done
 	for cpu in max Skylake-Client; do
-		CPU=$cpu APPEND='kunit.enable=1 kunit.autorun=1 loglevel=7' "$s/boot.sh" "$obj" \
-			"$res/kunit-$cpu" 'cat /sys/kernel/debug/kunit/*/results' >/dev/null
+		boot "$res/kunit-$cpu" $cpu
 		# A case that takes the kernel down leaves what the console saw.
 		grep -q '^DONE' "$res/kunit-$cpu/ktap.log" ||
 			cp "$res/kunit-$cpu/console.log" "$res/kunit-$cpu/ktap.log"
-		"$s/judge.py" --expect "$top/tests/kunit.expected" --fail "$kunit" \
+		"$s/judge.py" --expect "$out/part-$part/expected-$cpu" --fail "$kunit" \
 			"$res/kunit-$cpu" >>"$res/judge" || verdict=FAIL
 		kunit="$kunit $l1tf"
 	done

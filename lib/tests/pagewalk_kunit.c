@@ -23,15 +23,18 @@
 #include <linux/mman.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pagewalk.h>
+#include <linux/pgalloc.h>
 #include <linux/pgtable.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/swap.h>
+#include <linux/swapops.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
 #include <asm/tlb.h>
+#include <asm/tlbflush.h>
 
 #include "../mm/internal.h"
 
@@ -76,14 +79,26 @@ struct call_list {
 	struct call call[MAX_CALLS];
 };
 
+struct pagewalk_test;
+
+/* What becomes of an entry while a callback is looking at it */
+struct change {
+	bool (*to)(struct pagewalk_test *t, struct vm_area_struct *vma,
+		   pmd_t *pmdp, unsigned long addr);
+	const char *name;
+};
+
 struct pagewalk_test {
 	struct mm_struct *mm;
-	/* What the callbacks answer, by kind; an ACTION_AGAIN only once. */
+	/* What the callbacks answer, by kind; PAGE_WALK_AGAIN only once. */
 	int ret[NR_CALL_KINDS];
-	enum page_walk_action action[NR_CALL_KINDS];
 	/* The file of open_pfn_file(): its first PFN, the order of new leaves. */
 	unsigned long pfn;
 	unsigned int order;
+	/* For note_and_change_pmd(): to be done once. Has it been done? */
+	const struct change *change;
+	bool changed;
+	struct folio *migrating;
 	struct call_list got;
 	struct call_list want;
 };
@@ -102,34 +117,34 @@ static int note_call(struct mm_walk *walk, enum call_kind kind,
 		     unsigned long addr, unsigned long end, int depth)
 {
 	struct pagewalk_test *t = walk->private;
+	int ret = t->ret[kind];
 
 	add_call(&t->got, kind, addr, end, depth);
-	walk->action = t->action[kind];
-	if (walk->action == ACTION_AGAIN)
-		t->action[kind] = ACTION_SUBTREE;
-	return t->ret[kind];
+	if (ret == PAGE_WALK_AGAIN)
+		t->ret[kind] = 0;
+	return ret;
 }
 
-static int note_pgd(pgd_t *pgd, unsigned long addr, unsigned long end,
-		    struct mm_walk *walk)
+static int note_pgd(pgd_t *pgdp, pgd_t pgd, unsigned long addr,
+		    unsigned long end, struct mm_walk *walk)
 {
 	return note_call(walk, CALL_PGD, addr, end, 0);
 }
 
-static int note_p4d(p4d_t *p4d, unsigned long addr, unsigned long end,
-		    struct mm_walk *walk)
+static int note_p4d(p4d_t *p4dp, p4d_t p4d, unsigned long addr,
+		    unsigned long end, struct mm_walk *walk)
 {
 	return note_call(walk, CALL_P4D, addr, end, 0);
 }
 
-static int note_pud(pud_t *pud, unsigned long addr, unsigned long end,
-		    struct mm_walk *walk)
+static int note_pud(pud_t *pudp, pud_t pud, unsigned long addr,
+		    unsigned long end, struct mm_walk *walk)
 {
 	return note_call(walk, CALL_PUD, addr, end, 0);
 }
 
-static int note_pmd(pmd_t *pmd, unsigned long addr, unsigned long end,
-		    struct mm_walk *walk)
+static int note_pmd(pmd_t *pmdp, pmd_t pmd, unsigned long addr,
+		    unsigned long end, struct mm_walk *walk)
 {
 	return note_call(walk, CALL_PMD, addr, end, 0);
 }
@@ -932,20 +947,7 @@ static const struct kind_param negative_params[] = {
 
 KUNIT_ARRAY_PARAM_DESC(negative, negative_params, name);
 
-/* For test_walk() a positive value has another meaning: test_walk_skips(). */
-static const struct kind_param positive_params[] = {
-	{ CALL_PGD, "pgd_entry" },
-	{ CALL_P4D, "p4d_entry" },
-	{ CALL_PUD, "pud_entry" },
-	{ CALL_PMD, "pmd_entry" },
-	{ CALL_PTE, "pte_entry" },
-	{ CALL_HOLE, "pte_hole" },
-	{ CALL_GAP, "pte_hole_no_vma" },
-};
-
-KUNIT_ARRAY_PARAM_DESC(positive, positive_params, name);
-
-static void expect_end_at(struct kunit *test, int ret)
+static void negative_ends_walk(struct kunit *test)
 {
 	const struct kind_param *param = test->param_value;
 	unsigned int kinds = ENTRIES | HOLES | BIT(CALL_TEST) | BIT(CALL_PRE);
@@ -959,9 +961,9 @@ static void expect_end_at(struct kunit *test, int ret)
 	map_anon(test, start + PMD_SIZE, 1);
 	map_and_fault_in(test, start + 2 * PMD_SIZE, 1);
 
-	t->ret[param->kind] = ret;
+	t->ret[param->kind] = -EIO;
 	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, start,
-					 start + 2 * PMD_SIZE + PAGE_SIZE), ret);
+					 start + 2 * PMD_SIZE + PAGE_SIZE), -EIO);
 
 	KUNIT_ASSERT_GT(test, t->got.nr, 0);
 	last = &t->got.call[t->got.nr - 1];
@@ -970,49 +972,51 @@ static void expect_end_at(struct kunit *test, int ret)
 		KUNIT_EXPECT_NE(test, t->got.call[i].kind, param->kind);
 }
 
-static void negative_ends_walk(struct kunit *test)
+/* The entry is handled, and the walk goes on with the next one. */
+static void expect_skip(struct kunit *test, int ret)
 {
-	expect_end_at(test, -EIO);
-}
-
-static void positive_ends_walk(struct kunit *test)
-{
-	expect_end_at(test, 42);
-}
-
-static const struct kind_param action_params[] = {
-	{ CALL_PUD, "pud_entry" },
-	{ CALL_PMD, "pmd_entry" },
-};
-
-KUNIT_ARRAY_PARAM_DESC(action, action_params, name);
-
-static void action_continue(struct kunit *test)
-{
-	const struct kind_param *param = test->param_value;
+	const struct level_param *param = test->param_value;
 	struct pagewalk_test *t = test->priv;
 	unsigned long mid = boundary(test, CALL_PGD);
 	unsigned long start = mid - PAGE_SIZE, end = mid + PAGE_SIZE;
+	int err = -EIO;
 
 	map_and_fault_in(test, start, 2);
-	t->action[param->kind] = ACTION_CONTINUE;
-	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES, start, end), 0);
-	want_tree(t, GENMASK(param->kind, CALL_PGD), CALL_PGD, start, end);
+	t->ret[param->level] = ret;
+	if (ret == PAGE_WALK_SKIP) {
+		err = walk_range(t, ENTRIES, start, end);
+	} else {
+		kunit_warning_suppress(test)
+			err = walk_range(t, ENTRIES, start, end);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	want_tree(t, GENMASK(param->level, CALL_PGD), CALL_PGD, start, end);
 	expect_calls(test);
 }
 
-static void action_again(struct kunit *test)
+static void skip_skips_what_is_below(struct kunit *test)
 {
-	const struct kind_param *param = test->param_value;
+	expect_skip(test, PAGE_WALK_SKIP);
+}
+
+/* It is not said with any other value, but there is nothing else it can be. */
+static void positive_skips_what_is_below(struct kunit *test)
+{
+	expect_skip(test, 42);
+}
+
+static void again_takes_the_entry_again(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
 	struct pagewalk_test *t = test->priv;
 	unsigned long mid = boundary(test, CALL_PGD);
 	unsigned long start = mid - PAGE_SIZE, end = mid + PAGE_SIZE;
 
 	map_and_fault_in(test, start, 2);
-	t->action[param->kind] = ACTION_AGAIN;
+	t->ret[param->level] = PAGE_WALK_AGAIN;
 	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES, start, end), 0);
-	want_tree(t, GENMASK(param->kind, CALL_PGD), CALL_PGD, start, mid);
-	want_tree(t, GENMASK(CALL_PTE, param->kind), param->kind, start, mid);
+	want_tree(t, GENMASK(param->level, CALL_PGD), CALL_PGD, start, mid);
+	want_tree(t, GENMASK(CALL_PTE, param->level), param->level, start, mid);
 	want_tree(t, ENTRIES, CALL_PGD, mid, end);
 	expect_calls(test);
 }
@@ -1370,18 +1374,18 @@ static void thp_is_kept(struct kunit *test)
 	struct pagewalk_test *t = test->priv;
 	unsigned long start = map_thp(test);
 
-	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | HOLES, start), 0);
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD), start), 0);
 	want_call(t, CALL_PMD, start, start + PMD_SIZE);
 	expect_calls(test);
 	expect_leaf(test, start, CALL_PMD);
 }
 
-static void thp_is_kept_by_continue(struct kunit *test)
+static void thp_is_kept_by_skip(struct kunit *test)
 {
 	struct pagewalk_test *t = test->priv;
 	unsigned long start = map_thp(test);
 
-	t->action[CALL_PMD] = ACTION_CONTINUE;
+	t->ret[CALL_PMD] = PAGE_WALK_SKIP;
 	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | BIT(CALL_PTE) | HOLES,
 				       start), 0);
 	want_call(t, CALL_PMD, start, start + PMD_SIZE);
@@ -1413,6 +1417,435 @@ static void thp_is_split_for_pte_entry(struct kunit *test)
 	expect_leaf(test, start, CALL_PTE);
 }
 
+/*
+ * An entry that changes between the snapshot and the answer. Each address has
+ * to be dealt with once: what is there in the end, or what was there before.
+ */
+
+static void free_table(struct mm_struct *mm, pmd_t *pmdp)
+{
+	spinlock_t *ptl = pmd_lock(mm, pmdp);
+	pmd_t pmd = pmdp_get(pmdp);
+
+	if (!pmd_none(pmd)) {
+		pmd_clear(pmdp);
+		mm_dec_nr_ptes(mm);
+	}
+	spin_unlock(ptl);
+	if (!pmd_none(pmd)) {
+		flush_tlb_mm(mm);
+		synchronize_rcu();
+		pte_free(mm, pmd_pgtable(pmd));
+	}
+}
+
+/* Nothing at all, not even a table */
+static bool to_none(struct pagewalk_test *t, struct vm_area_struct *vma,
+		    pmd_t *pmdp, unsigned long addr)
+{
+	zap_vma_range(vma, addr, PMD_SIZE);
+	free_table(t->mm, pmdp);
+	return true;
+}
+
+/* A table with one page, which is not the one that was there before. */
+static bool to_table(struct pagewalk_test *t, struct vm_area_struct *vma,
+		     pmd_t *pmdp, unsigned long addr)
+{
+	vm_flags_t huge = vma->vm_flags & VM_HUGEPAGE;
+	int err;
+
+	if (!to_none(t, vma, pmdp, addr))
+		return false;
+	vm_flags_mod(vma, VM_NOHUGEPAGE, huge);
+	err = fixup_user_fault(t->mm, addr, FAULT_FLAG_WRITE, NULL);
+	vm_flags_mod(vma, huge, VM_NOHUGEPAGE);
+	return !err && !pmd_leaf(pmdp_get(pmdp));
+}
+
+static bool to_leaf(struct pagewalk_test *t, struct vm_area_struct *vma,
+		    pmd_t *pmdp, unsigned long addr)
+{
+	return to_none(t, vma, pmdp, addr) &&
+	       !fixup_user_fault(t->mm, addr, FAULT_FLAG_WRITE, NULL) &&
+	       pmd_leaf(pmdp_get(pmdp));
+}
+
+static bool to_split(struct pagewalk_test *t, struct vm_area_struct *vma,
+		     pmd_t *pmdp, unsigned long addr)
+{
+	split_huge_pmd(vma, pmdp, addr);
+	return !pmd_leaf(pmdp_get(pmdp));
+}
+
+static bool to_migration(struct pagewalk_test *t, struct vm_area_struct *vma,
+			 pmd_t *pmdp, unsigned long addr)
+{
+	struct page_vma_mapped_walk pvmw = {
+		.vma = vma,
+		.pmd = pmdp,
+		.address = addr,
+	};
+	struct folio *folio;
+	int err;
+
+	if (!thp_migration_supported() || !to_leaf(t, vma, pmdp, addr))
+		return false;
+
+	folio = pmd_folio(pmdp_get(pmdp));
+	folio_get(folio);
+	folio_lock(folio);
+	pvmw.ptl = pmd_lock(t->mm, pmdp);
+	err = set_pmd_migration_entry(&pvmw, folio_page(folio, 0));
+	spin_unlock(pvmw.ptl);
+	t->migrating = folio;
+	return !err;
+}
+
+static void end_migration(struct pagewalk_test *t)
+{
+	if (!thp_migration_supported() || !t->migrating)
+		return;
+	remove_migration_ptes(t->migrating, t->migrating, 0);
+	folio_unlock(t->migrating);
+	folio_put(t->migrating);
+	t->migrating = NULL;
+}
+
+static int note_and_change_pmd(pmd_t *pmdp, pmd_t pmd, unsigned long addr,
+			       unsigned long end, struct mm_walk *walk)
+{
+	struct pagewalk_test *t = walk->private;
+	const struct change *change = t->change;
+
+	t->change = NULL;
+	if (change)
+		t->changed = change->to(t, walk->vma, pmdp, addr & PMD_MASK);
+	return note_call(walk, CALL_PMD, addr, end, 0);
+}
+
+/* For the whole of a PMD that is a table with a page in the middle of it */
+static unsigned long map_table(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long addr = ALIGN(somewhere(), PMD_SIZE);
+
+	map_anon(test, addr, PTRS_PER_PTE);
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, addr, PMD_SIZE,
+						    MADV_NOHUGEPAGE));
+	fault_in(test, addr + PMD_SIZE / 2);
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, addr, PMD_SIZE,
+						    MADV_HUGEPAGE));
+	return addr;
+}
+
+/* The write lock, because to_none() frees a table. */
+static int walk_changing(struct pagewalk_test *t, unsigned int kinds,
+			 unsigned long start, unsigned long end,
+			 const struct change *change, int ret)
+{
+	struct mm_walk_ops ops = make_ops(kinds);
+	int err;
+
+	ops.pmd_entry = note_and_change_pmd;
+	t->change = change;
+	t->ret[CALL_PMD] = ret;
+	mmap_write_lock(t->mm);
+	vma_start_write(vma_lookup(t->mm, start));
+	err = walk_page_range_mm_unsafe(t->mm, start, end, &ops, t);
+	mmap_write_unlock(t->mm);
+	end_migration(t);
+	return err;
+}
+
+struct change_param {
+	struct change change;
+	/* Is pmd_entry() called again after it has said 0, what comes then? */
+	bool twice;
+	enum call_kind then;
+};
+
+static void change_desc(const struct change_param *param, char *desc)
+{
+	strscpy(desc, param->change.name, KUNIT_PARAM_DESC_SIZE);
+}
+
+static const struct change_param table_changes[] = {
+	{ { to_none, "none" },			false,	CALL_HOLE },
+	{ { to_table, "another_table" },	false,	CALL_PTE },
+	{ { to_leaf, "leaf" },			true,	CALL_PTE },
+	{ { to_migration, "migration_entry" },	true,	CALL_PTE },
+};
+
+KUNIT_ARRAY_PARAM(table_change, table_changes, change_desc);
+
+static const struct change_param leaf_changes[] = {
+	{ { to_none, "none" },			false,	CALL_HOLE },
+	{ { to_table, "table" },		true,	CALL_PTE },
+	{ { to_split, "split" },		true,	CALL_PTE },
+	{ { to_leaf, "another_leaf" },		false,	CALL_PTE },
+	{ { to_migration, "migration_entry" },	false,	CALL_PTE },
+};
+
+KUNIT_ARRAY_PARAM(leaf_change, leaf_changes, change_desc);
+
+static void want_after_change(struct pagewalk_test *t, bool twice,
+			      enum call_kind then, unsigned long start,
+			      unsigned long end)
+{
+	want_call(t, CALL_PMD, start, end);
+	if (twice)
+		want_call(t, CALL_PMD, start, end);
+	if (then == CALL_PTE)
+		want_ptes(t, start, (end - start) / PAGE_SIZE);
+	else if (then == CALL_HOLE)
+		want_hole(t, CALL_PMD, start, end);
+}
+
+static void need_change(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+
+	if (!t->changed)
+		kunit_skip(test, "no such change here");
+}
+
+/* Not handled, says the callback: what is below is walked, or a hole. */
+static void expect_change(struct kunit *test, unsigned long start)
+{
+	const struct change_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long end = start + PMD_SIZE;
+
+	KUNIT_EXPECT_EQ(test, 0, walk_changing(t, BIT(CALL_PTE) | HOLES,
+					       start, end, &param->change, 0));
+	need_change(test);
+	want_after_change(t, param->twice, param->then, start, end);
+	expect_calls(test);
+}
+
+static void table_changes_before_0(struct kunit *test)
+{
+	expect_change(test, map_table(test));
+}
+
+static void leaf_changes_before_0(struct kunit *test)
+{
+	expect_change(test, map_thp(test));
+}
+
+/* The same for a part of it: nothing outside of the range is called for. */
+static void table_changes_in_part(struct kunit *test)
+{
+	const struct change_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_table(test) + 3 * PAGE_SIZE;
+	unsigned long end = start + 2 * PAGE_SIZE;
+
+	KUNIT_EXPECT_EQ(test, 0, walk_changing(t, BIT(CALL_PTE) | HOLES,
+					       start, end, &param->change, 0));
+	need_change(test);
+	want_after_change(t, param->twice, param->then, start, end);
+	expect_calls(test);
+}
+
+/* Look again: as often as it is said, then as if nothing had been. */
+static void expect_again(struct kunit *test, unsigned long start)
+{
+	const struct change_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long end = start + PMD_SIZE;
+
+	KUNIT_EXPECT_EQ(test, 0, walk_changing(t, BIT(CALL_PTE) | HOLES, start,
+					       end, &param->change,
+					       PAGE_WALK_AGAIN));
+	need_change(test);
+	want_after_change(t, param->then != CALL_HOLE, param->then, start, end);
+	expect_calls(test);
+}
+
+static void table_changes_before_again(struct kunit *test)
+{
+	expect_again(test, map_table(test));
+}
+
+static void leaf_changes_before_again(struct kunit *test)
+{
+	expect_again(test, map_thp(test));
+}
+
+/* Handled, says the callback: nothing else is looked at. */
+static void expect_change_skipped(struct kunit *test, unsigned long start)
+{
+	const struct change_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long end = start + PMD_SIZE;
+
+	KUNIT_EXPECT_EQ(test, 0, walk_changing(t, BIT(CALL_PTE) | HOLES, start,
+					       end, &param->change,
+					       PAGE_WALK_SKIP));
+	need_change(test);
+	want_call(t, CALL_PMD, start, end);
+	expect_calls(test);
+}
+
+static void table_changes_before_skip(struct kunit *test)
+{
+	expect_change_skipped(test, map_table(test));
+}
+
+static void leaf_changes_before_skip(struct kunit *test)
+{
+	expect_change_skipped(test, map_thp(test));
+}
+
+/* 0 out of habit, with nothing to be called for below: one call, no split. */
+static void expect_change_ignored(struct kunit *test, unsigned long start)
+{
+	const struct change_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long end = start + PMD_SIZE;
+
+	KUNIT_EXPECT_EQ(test, 0, walk_changing(t, 0, start, end,
+					       &param->change, 0));
+	need_change(test);
+	want_call(t, CALL_PMD, start, end);
+	expect_calls(test);
+}
+
+static void table_changes_with_nothing_below(struct kunit *test)
+{
+	expect_change_ignored(test, map_table(test));
+}
+
+static void leaf_changes_with_nothing_below(struct kunit *test)
+{
+	expect_change_ignored(test, map_thp(test));
+}
+
+/* A table that goes away is installed again. */
+static void table_goes_before_install(struct kunit *test)
+{
+	static const struct change none = { to_none };
+	unsigned int kinds = BIT(CALL_PTE) | BIT(CALL_INSTALL);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_table(test), end = start + PMD_SIZE;
+
+	KUNIT_EXPECT_EQ(test, 0, walk_changing(t, kinds, start, end, &none, 0));
+	want_call(t, CALL_PMD, start, end);
+	want_call(t, CALL_PMD, start, end);
+	want_tree(t, kinds, CALL_PTE, start, end);
+	expect_calls(test);
+}
+
+/* What is not for them to skip, other callbacks cannot end either. */
+static const struct kind_param positive_params[] = {
+	{ CALL_PTE, "pte_entry" },
+	{ CALL_HOLE, "pte_hole" },
+	{ CALL_GAP, "pte_hole_no_vma" },
+	{ CALL_HUGETLB, "hugetlb_entry" },
+	{ CALL_PRE, "pre_vma" },
+	{ CALL_INSTALL, "install_pte" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(positive, positive_params, name);
+
+static void positive_ends_nothing(struct kunit *test)
+{
+	const struct kind_param *param = test->param_value;
+	unsigned int kinds = BIT(CALL_PTE) | HOLES | BIT(CALL_HUGETLB);
+	bool install = param->kind == CALL_INSTALL;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start, end, size;
+	int err = -EIO;
+
+	if (param->kind == CALL_HUGETLB) {
+		start = map_hugetlb(test, &size);
+		end = start + 2 * size;
+		try_fault_in(t, start);
+		want_call(t, CALL_HUGETLB, start, start + size);
+		want_call(t, CALL_HUGETLB, start + size, end);
+	} else if (param->kind == CALL_PRE || install) {
+		kinds = BIT(param->kind);
+		start = somewhere();
+		end = start + 3 * PAGE_SIZE;
+		map_anon(test, start, 1);
+		map_anon(test, start + 2 * PAGE_SIZE, 1);
+		want_call(t, param->kind, start, start + PAGE_SIZE);
+		want_call(t, param->kind, start + 2 * PAGE_SIZE, end);
+	} else {
+		start = somewhere();
+		end = start + 2 * PMD_SIZE + PAGE_SIZE;
+		map_and_fault_in(test, start, 2);
+		map_anon(test, start + PMD_SIZE, 1);
+		map_and_fault_in(test, start + 2 * PMD_SIZE, 1);
+		want_ptes(t, start, 2);
+		want_gap(t, start + 2 * PAGE_SIZE, start + PMD_SIZE);
+		want_hole(t, CALL_PMD, start + PMD_SIZE,
+			  start + PMD_SIZE + PAGE_SIZE);
+		want_gap(t, start + PMD_SIZE + PAGE_SIZE, end - PAGE_SIZE);
+		want_ptes(t, end - PAGE_SIZE, 1);
+	}
+
+	t->ret[param->kind] = 42;
+	kunit_warning_suppress(test) {
+		err = install ? walk_range_unsafe(t, kinds, start, end) :
+				walk_range(t, kinds, start, end);
+	}
+	KUNIT_EXPECT_EQ(test, err, 0);
+	expect_calls(test);
+}
+
+/* Nor do they have an entry that can be taken again. */
+static const struct kind_param no_entry_params[] = {
+	{ CALL_PTE, "pte_entry" },
+	{ CALL_HOLE, "pte_hole" },
+	{ CALL_GAP, "pte_hole_no_vma" },
+	{ CALL_HUGETLB, "hugetlb_entry" },
+	{ CALL_TEST, "test_walk" },
+	{ CALL_PRE, "pre_vma" },
+	{ CALL_INSTALL, "install_pte" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(no_entry, no_entry_params, name);
+
+static void again_ends_walk_elsewhere(struct kunit *test)
+{
+	const struct kind_param *param = test->param_value;
+	unsigned int kinds = BIT(param->kind);
+	struct pagewalk_test *t = test->priv;
+	unsigned long start, end, size;
+	int err = -EIO;
+
+	if (param->kind == CALL_HUGETLB) {
+		start = map_hugetlb(test, &size);
+		end = start + 2 * size;
+		try_fault_in(t, start);
+	} else {
+		start = somewhere();
+		end = start + 2 * PMD_SIZE;
+		map_and_fault_in(test, start, 2);
+		map_anon(test, start + PMD_SIZE, 2);
+		if (param->kind == CALL_HOLE || param->kind == CALL_INSTALL)
+			start += PMD_SIZE;
+	}
+	/* Without it there is no reason to look for holes in a table. */
+	if (param->kind == CALL_HOLE)
+		kinds |= BIT(CALL_PTE);
+
+	t->ret[param->kind] = PAGE_WALK_AGAIN;
+	kunit_warning_suppress(test) {
+		err = param->kind == CALL_INSTALL ?
+		      walk_range_unsafe(t, kinds, start, start + 2 * PAGE_SIZE) :
+		      walk_range(t, kinds, start, end);
+	}
+	KUNIT_EXPECT_EQ(test, err, -EINVAL);
+	KUNIT_ASSERT_EQ(test, t->got.nr, 1);
+	KUNIT_EXPECT_EQ(test, t->got.call[0].kind, param->kind);
+}
+
 /* Leaves for PFNs: what is split is gone, so a walk has to keep them */
 
 static unsigned long map_pmd_leaf(struct kunit *test)
@@ -1430,18 +1863,18 @@ static void pmd_leaf_is_kept(struct kunit *test)
 	struct pagewalk_test *t = test->priv;
 	unsigned long start = map_pmd_leaf(test);
 
-	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | HOLES, start), 0);
+	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD), start), 0);
 	want_call(t, CALL_PMD, start, start + PMD_SIZE);
 	expect_calls(test);
 	expect_leaf(test, start, CALL_PMD);
 }
 
-static void pmd_leaf_is_kept_by_continue(struct kunit *test)
+static void pmd_leaf_is_kept_by_skip(struct kunit *test)
 {
 	struct pagewalk_test *t = test->priv;
 	unsigned long start = map_pmd_leaf(test);
 
-	t->action[CALL_PMD] = ACTION_CONTINUE;
+	t->ret[CALL_PMD] = PAGE_WALK_SKIP;
 	KUNIT_EXPECT_EQ(test, walk_vma(t, BIT(CALL_PMD) | BIT(CALL_PTE) | HOLES,
 				       start), 0);
 	want_call(t, CALL_PMD, start, start + PMD_SIZE);
@@ -1518,20 +1951,20 @@ static void pud_leaf_is_kept_by_pud_entry(struct kunit *test)
 	struct pagewalk_test *t = test->priv;
 	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
 
-	KUNIT_EXPECT_EQ(test, walk_range_vma(t, BIT(CALL_PUD) | HOLES, start,
-					     start, start + PUD_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, walk_range_vma(t, BIT(CALL_PUD), start, start,
+					     start + PUD_SIZE), 0);
 	want_call(t, CALL_PUD, start, start + PUD_SIZE);
 	expect_calls(test);
 	expect_leaf(test, start, CALL_PUD);
 }
 
-static void pud_leaf_is_kept_by_continue(struct kunit *test)
+static void pud_leaf_is_kept_by_skip(struct kunit *test)
 {
 	unsigned int kinds = BIT(CALL_PUD) | BIT(CALL_PMD) | BIT(CALL_PTE);
 	struct pagewalk_test *t = test->priv;
 	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
 
-	t->action[CALL_PUD] = ACTION_CONTINUE;
+	t->ret[CALL_PUD] = PAGE_WALK_SKIP;
 	KUNIT_EXPECT_EQ(test, walk_range_vma(t, kinds | HOLES, start, start,
 					     start + PUD_SIZE), 0);
 	want_call(t, CALL_PUD, start, start + PUD_SIZE);
@@ -1539,10 +1972,10 @@ static void pud_leaf_is_kept_by_continue(struct kunit *test)
 	expect_leaf(test, start, CALL_PUD);
 }
 
-static int note_and_split_pud(pud_t *pud, unsigned long addr,
+static int note_and_split_pud(pud_t *pudp, pud_t pud, unsigned long addr,
 			      unsigned long end, struct mm_walk *walk)
 {
-	split_huge_pud(walk->vma, pud, addr);
+	split_huge_pud(walk->vma, pudp, addr);
 	return note_call(walk, CALL_PUD, addr, end, 0);
 }
 
@@ -1564,6 +1997,74 @@ static void pud_leaf_is_split_by_pud_entry(struct kunit *test)
 	want_call(t, CALL_PUD, start, start + PUD_SIZE);
 	want_hole(t, CALL_PUD, start, start + PUD_SIZE);
 	expect_calls(test);
+}
+
+struct pud_change_param {
+	enum call_kind to;
+	int ret;
+	const char *name;
+};
+
+/* Leaves below, or the hole that is left, or the other leaf */
+static const struct pud_change_param pud_changes[] = {
+	{ CALL_HOLE,	0,			"none" },
+	{ CALL_PMD,	0,			"table" },
+	{ CALL_PUD,	0,			"another_leaf" },
+	{ CALL_HOLE,	PAGE_WALK_AGAIN,	"none_again" },
+	{ CALL_PMD,	PAGE_WALK_AGAIN,	"table_again" },
+	{ CALL_PUD,	PAGE_WALK_AGAIN,	"another_leaf_again" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(pud_change, pud_changes, name);
+
+static int note_and_change_pud(pud_t *pudp, pud_t pud, unsigned long addr,
+			       unsigned long end, struct mm_walk *walk)
+{
+	struct pagewalk_test *t = walk->private;
+
+	if (!t->changed) {
+		zap_vma_range(walk->vma, addr, PUD_SIZE);
+		if (t->order)
+			fixup_user_fault(t->mm, addr, FAULT_FLAG_WRITE, NULL);
+		t->changed = true;
+	}
+	return note_call(walk, CALL_PUD, addr, end, 0);
+}
+
+static void pud_leaf_changes(struct kunit *test)
+{
+	const struct pud_change_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PMD) |
+					  (param->to == CALL_HOLE ? HOLES : 0));
+	int err;
+
+	t->order = param->to == CALL_HOLE ? 0 :
+		   get_order(entry_size(param->to));
+	t->ret[CALL_PUD] = param->ret;
+	ops.pud_entry = note_and_change_pud;
+	mmap_read_lock(t->mm);
+	err = walk_page_range_vma(vma_lookup(t->mm, start), start,
+				  start + PUD_SIZE, &ops, t);
+	mmap_read_unlock(t->mm);
+
+	KUNIT_EXPECT_EQ(test, err, 0);
+	want_call(t, CALL_PUD, start, start + PUD_SIZE);
+	switch (param->to) {
+	case CALL_PMD:
+		want_call(t, CALL_PUD, start, start + PUD_SIZE);
+		want_call(t, CALL_PMD, start, start + PMD_SIZE);
+		break;
+	case CALL_PUD:
+		if (param->ret)
+			want_call(t, CALL_PUD, start, start + PUD_SIZE);
+		break;
+	default:
+		want_hole(t, CALL_PUD, start, start + PUD_SIZE);
+	}
+	expect_calls(test);
+	expect_leaf(test, start, param->to);
 }
 
 /* A leaf, a table, a leaf: the table is still walked, by pmd_entry() ... */
@@ -2678,9 +3179,9 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(walk_empty_pte),
 	KUNIT_CASE(walk_gaps),
 	KUNIT_CASE_PARAM(negative_ends_walk, negative_gen_params),
-	KUNIT_CASE_PARAM(positive_ends_walk, positive_gen_params),
-	KUNIT_CASE_PARAM(action_continue, action_gen_params),
-	KUNIT_CASE_PARAM(action_again, action_gen_params),
+	KUNIT_CASE_PARAM(skip_skips_what_is_below, level_gen_params),
+	KUNIT_CASE_PARAM(positive_skips_what_is_below, level_gen_params),
+	KUNIT_CASE_PARAM(again_takes_the_entry_again, level_gen_params),
 	KUNIT_CASE(test_walk_goes),
 	KUNIT_CASE(test_walk_skips),
 	KUNIT_CASE(pre_and_post_vma),
@@ -2701,17 +3202,32 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(hugetlb_without_callback),
 	KUNIT_CASE(hugetlb_install_is_refused),
 	KUNIT_CASE(thp_is_kept),
-	KUNIT_CASE(thp_is_kept_by_continue),
+	KUNIT_CASE(thp_is_kept_by_skip),
 	KUNIT_CASE(thp_is_kept_by_install),
 	KUNIT_CASE(thp_is_split_for_pte_entry),
+	KUNIT_CASE_PARAM(table_changes_before_0, table_change_gen_params),
+	KUNIT_CASE_PARAM(leaf_changes_before_0, leaf_change_gen_params),
+	KUNIT_CASE_PARAM(table_changes_in_part, table_change_gen_params),
+	KUNIT_CASE_PARAM(table_changes_before_again, table_change_gen_params),
+	KUNIT_CASE_PARAM(leaf_changes_before_again, leaf_change_gen_params),
+	KUNIT_CASE_PARAM(table_changes_before_skip, table_change_gen_params),
+	KUNIT_CASE_PARAM(leaf_changes_before_skip, leaf_change_gen_params),
+	KUNIT_CASE_PARAM(table_changes_with_nothing_below,
+			 table_change_gen_params),
+	KUNIT_CASE_PARAM(leaf_changes_with_nothing_below,
+			 leaf_change_gen_params),
+	KUNIT_CASE(table_goes_before_install),
+	KUNIT_CASE_PARAM(positive_ends_nothing, positive_gen_params),
+	KUNIT_CASE_PARAM(again_ends_walk_elsewhere, no_entry_gen_params),
 	KUNIT_CASE(pmd_leaf_is_kept),
-	KUNIT_CASE(pmd_leaf_is_kept_by_continue),
+	KUNIT_CASE(pmd_leaf_is_kept_by_skip),
 	KUNIT_CASE_PARAM(pud_leaf_is_kept, below_pud_gen_params),
 	KUNIT_CASE_PARAM(pud_leaf_is_kept_in_part, below_pud_gen_params),
 	KUNIT_CASE_PARAM(pud_leaf_is_kept_by_mapping_walk, below_pud_gen_params),
 	KUNIT_CASE(pud_leaf_is_kept_by_pud_entry),
-	KUNIT_CASE(pud_leaf_is_kept_by_continue),
+	KUNIT_CASE(pud_leaf_is_kept_by_skip),
 	KUNIT_CASE(pud_leaf_is_split_by_pud_entry),
+	KUNIT_CASE_PARAM(pud_leaf_changes, pud_change_gen_params),
 	KUNIT_CASE(pud_leaf_between_pmds),
 	KUNIT_CASE(pud_leaf_between_ptes),
 	KUNIT_CASE_PARAM(mapping_is_clipped, mapping_gen_params),
