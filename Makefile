@@ -14,6 +14,8 @@ help:
 	@echo 'make test       KUnit suite and kselftest on the patched kernel'
 	@echo 'make check      patches, mirror, style, the harness itself: no compiler'
 	@echo 'make must-fail  drop each fix in turn: exactly its tests fail'
+	@echo 'make race       readers against changes, with a delay in the walker'
+	@echo 'make cocci      the Coccinelle script bites, and is silent on the patched tree'
 	@echo 'make kunit, make selftests    the halves of make test'
 	@echo 'make bench  what each walk costs, to the instruction ([BASE=] [NEW=] tree or patch)'
 	@echo 'make bench-size    code and source lines that the series adds'
@@ -32,7 +34,7 @@ setup:
 	@$(S)/setup.sh
 tree: setup
 	@$(S)/tree.sh
-run kunit selftests each must-fail: tree
+run kunit selftests each must-fail race cocci: tree
 	@$(S)/$@.sh
 test: tree
 	@$(S)/test.sh
@@ -47,4 +49,4 @@ check: setup
 clean:
 	rm -rf $(B)/results $(B)/*/.obj-* $(B)/ccache
 
-.PHONY: help setup tree run kunit selftests each must-fail test bench bench-size mbox export check clean
+.PHONY: help setup tree run kunit selftests each must-fail race cocci test bench bench-size mbox export check clean

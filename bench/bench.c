@@ -114,7 +114,9 @@ static int put(const char *path, const char *fmt, ...)
 	n = vsnprintf(value, sizeof(value), fmt, args);
 	va_end(args);
 	fd = open(path, O_WRONLY);
-	ret = fd < 0 || write(fd, value, n) != n ? -1 : 0;
+	if (fd < 0)
+		return -1;
+	ret = write(fd, value, n) != n ? -1 : 0;
 	close(fd);
 	return ret;
 }
@@ -139,6 +141,25 @@ static uint64_t cpu_time(pid_t pid)
 	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &t))
 		die("CPU time of a kernel thread");
 	return t.tv_sec * 1000000000UL + t.tv_nsec;
+}
+
+/* How often a kernel thread went to sleep. */
+static unsigned long sleeps(pid_t pid)
+{
+	unsigned long n;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "r");
+	if (!f)
+		die(path);
+	while (fscanf(f, "voluntary_ctxt_switches: %lu", &n) != 1) {
+		if (fscanf(f, "%*[^\n]") == EOF || fgetc(f) == EOF)
+			die(path);
+	}
+	fclose(f);
+	return n;
 }
 
 static pid_t thread_named(const char *name)
@@ -311,12 +332,14 @@ static void check(void)
 	struct bench_arg a = { .addr = (unsigned long)addr, .len = len };
 	unsigned int level = m->leaf == GB ? 2 : m->leaf == 2 * MB ? 1 : 0;
 
-	errno = 0;
-	if (ioctl(bench_fd, BENCH_FLOOR, &a) || a.nr[level] != len / m->stride ||
+	if (ioctl(bench_fd, m->id == KERNEL ? BENCH_FLOOR_KERNEL : BENCH_FLOOR, &a))
+		die("floor");
+	if (a.nr[level] != (len + m->stride - 1) / m->stride ||
 	    a.nr[0] + a.nr[1] + a.nr[2] != a.nr[level]) {
-		printf("bench: %s has %lu PTEs, %lu PMD leaves, %lu PUD leaves\n",
+		printf("bench: %s is wrong: %lu PTEs, %lu PMD leaves, %lu PUD leaves\n",
 		       m->name, a.nr[0], a.nr[1], a.nr[2]);
-		die("wrong leaves");
+		fflush(stdout);
+		exit(1);
 	}
 }
 
@@ -324,6 +347,10 @@ static void check(void)
  * Interfaces: what is measured returns < 0 if it cannot be had.
  */
 
+/*
+ * A record that does not fit into what is left of seq_file's page is made again,
+ * with a second walk, at the next read(); one read() per record avoids that.
+ */
 static long slurp(const char *path)
 {
 	int fd = open(path, O_RDONLY);
@@ -332,7 +359,7 @@ static long slurp(const char *path)
 	if (fd < 0)
 		return -1;
 	do
-		n = read(fd, buffer, 128 * KB);
+		n = read(fd, buffer, 512);
 	while (n > 0);
 	close(fd);
 	return n;
@@ -430,7 +457,10 @@ static long scan_wp_end(void)
 	return close(uffd);
 }
 
-/* Without the population, which is not a walk of this kind. */
+/*
+ * Without the population, which is not a walk of this kind. What is special or
+ * of hugetlb is not locked, only populated.
+ */
 static long do_mlock(void) { return mlock2(addr, len, MLOCK_ONFAULT); }
 static long do_munlock(void) { return munlock(addr, len); }
 static long cold(void) { return madvise(addr, len, MADV_COLD); }
@@ -512,10 +542,12 @@ static long ksm(void)
 	return t;
 }
 
-/* Returns the time of kdamond for SAMPLES samples, INTERVAL ms between them. */
+/* Returns the time of kdamond for about SAMPLES samples, INTERVAL ms between them. */
 #define SAMPLES		20
 #define INTERVAL	20
 #define CONTEXT	DAMON "0/contexts/0/"
+
+static unsigned long samples;	/* it took: a timer may be late */
 
 static size_t damon_regions(void)
 {
@@ -545,9 +577,11 @@ static long damon(void)
 		die("DAMON");
 	pid = get(DAMON "0/pid");
 	wait_ms(2);
+	samples = sleeps(pid);
 	t = cpu_time(pid);
 	wait_ms(SAMPLES * INTERVAL + INTERVAL / 2);
 	t = cpu_time(pid) - t;
+	samples = sleeps(pid) - samples;
 	put(DAMON "0/state", "off");
 	put(DAMON "nr_kdamonds", "0");
 	return t;
@@ -579,17 +613,17 @@ static const struct row {
 	{ "mincore",		ALL,		do_mincore, NULL, NULL, SCALES },
 	{ "move_pages",		ALL,		move_pages_query, move_pages_begin, move_pages_end },
 	{ "mbind",		ALL,		mbind_strict, NULL, mbind_end, SCALES },
-	{ "mlock",		ALL,		do_mlock, NULL, do_munlock },
-	{ "munlock",		ALL,		do_munlock, do_mlock },
+	{ "mlock",		ANON | SHMEM,	do_mlock, NULL, do_munlock },
+	{ "munlock",		ANON | SHMEM,	do_munlock, do_mlock },
 	{ "madv_cold",		ALL,		cold },
 	{ "damon",		ALL,		damon, NULL, NULL, OWN_TIME },
 	{ "clear_refs_1",	ALL,		clear_refs_1 },
 	{ "clear_refs_4",	ALL,		clear_refs_4 },
 	{ "wp_shared",		SHMEM,		wp_shared },
 	{ "clean_record",	SHMEM,		clean_record },
+	{ "madv_free",		ANON,		do_free, NULL, NULL, ONCE },
 	/* Base loses the data of device-dax to it. The last, for it splits THPs. */
 	{ "scan_wp",		ALL & ~(DAX1G | VFIO), scan_wp, scan_wp_begin, scan_wp_end },
-	{ "madv_free",		ANON,		do_free, NULL, NULL, ONCE },
 	{ "ksm",		ANON4K | SPARSE, ksm, NULL, NULL, ONCE | OWN_TIME },
 	{ "floor_kernel",	KERNEL,		limit_kernel },
 	{ "walk_kernel",	KERNEL,		walk_kernel },
@@ -620,10 +654,14 @@ static void finish(const struct row *r)
 		r->end();
 }
 
+static size_t kernel_len;	/* of all that bench_kernel() has mapped */
+
 static size_t entries(const struct row *r)
 {
 	if (r->run == damon)
-		return damon_regions() * SAMPLES;
+		return damon_regions() * samples;
+	if (r->run == ptdump)
+		return kernel_len / m->stride;
 	if (r->run == pagemap || r->run == do_mincore)
 		return positional_len() / m->stride;
 	return len / m->stride;
@@ -684,7 +722,7 @@ static void paid(const struct row *r)
 	touch();
 	n = faults() - n;
 	finish(r);
-	printf("paid %s %s %zu %lu %lu %lu\n", r->name, m->name, len / m->stride,
+	printf("paid %s %s %zu %lu %lu %lu\n", r->name, m->name, entries(r),
 	       n, a.nr[0], a.nr[1]);
 }
 
@@ -696,8 +734,9 @@ static void warm_up(void)
 {
 	size_t all = len;
 
+	/* Not less than a THP: MADV_COLD of a part of one splits it. */
 	if (m->nr > 64)
-		len = 64 * m->stride;
+		len = 64 * m->stride > 2 * MB ? 64 * m->stride : 2 * MB;
 	for (const struct row *r = rows; r < rows + sizeof(rows) / sizeof(rows[0]); r++) {
 		if (r->where & m->id && !(r->flags & ONCE)) {
 			touch();
@@ -713,6 +752,7 @@ static void bench_mapping(void)
 {
 	const struct row *r, *end = rows + sizeof(rows) / sizeof(rows[0]);
 	bool possible[sizeof(rows) / sizeof(rows[0])] = { false };
+	char *start;
 	size_t left;
 
 	map();
@@ -732,6 +772,7 @@ static void bench_mapping(void)
 	}
 	/* What can be done once: to a quarter of what is left, then to a half. */
 	left = len;
+	start = addr;
 	for (r = rows; r < end; r++) {
 		if (!(r->where & m->id && r->flags & ONCE))
 			continue;
@@ -739,11 +780,12 @@ static void bench_mapping(void)
 		measure(r, "half");
 		addr += len;
 		len = left / 2;
-		measure(r, "full");
+		possible[r - rows] = measure(r, "full") && !(r->flags & OWN_TIME);
 		addr += len;
 		left /= 4;
 	}
 	/* A process that had a notifier once is slower for ever: that comes last. */
+	munmap(start, addr - start);
 	len = left;
 	for (r = rows; r < end; r++) {
 		if (possible[r - rows])
@@ -751,23 +793,26 @@ static void bench_mapping(void)
 	}
 }
 
-/* 256 MiB of kernel address space. */
+/*
+ * 256 MiB of kernel address space. The half comes first and stays: vunmap() leaves
+ * the tables, and ptdump looks at all there are.
+ */
 static void bench_kernel(void)
 {
 	struct bench_arg a;
 
-	for (int half = 0; half < 2; half++) {
+	for (int half = 1; half >= 0; half--) {
 		a = (struct bench_arg){ .len = m->nr * m->stride >> half };
 		if (ioctl(bench_fd, BENCH_VMAP, &a))
 			die("vmap");
 		addr = (char *)a.addr;
 		len = a.len;
+		kernel_len += len;
+		check();
 		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 			if (rows[i].where & KERNEL)
 				measure(&rows[i], half ? "half" : "full");
 		}
-		if (ioctl(bench_fd, BENCH_VUNMAP, &a))
-			die("vunmap");
 	}
 }
 
@@ -796,6 +841,7 @@ static void bench_scale(void)
 			for (size_t off = (done + step - 1) / step * step; off < len; off += step)
 				*(volatile char *)(addr + off);
 		done = len;
+		check();
 		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 			const struct row *r = &rows[i];
 

@@ -19,7 +19,6 @@ struct bench_arg {
 #define BENCH_CLEAN		_IOWR('b', 8, struct bench_arg)
 /* addr out: len bytes of kernel address space, one page mapped all over */
 #define BENCH_VMAP		_IOWR('b', 9, struct bench_arg)
-#define BENCH_VUNMAP		_IOWR('b', 10, struct bench_arg)
 /* begin to count; end, nr out: notifier calls, TLB flushes */
 #define BENCH_COUNT		_IOWR('b', 11, struct bench_arg)
 #define BENCH_COUNTED		_IOWR('b', 12, struct bench_arg)

@@ -148,34 +148,42 @@ static int no_hugetlb(pte_t *pte, unsigned long hmask, unsigned long addr,
 static int skip_pmd(pmd_t *pmd, VALUE(pmd_t) unsigned long addr,
 		    unsigned long next, struct mm_walk *walk)
 {
-	if (pmd_leaf(pmdp_get(pmd)))
 #ifdef PAGE_WALK_AGAIN
-		return 1;
+	return pmd_leaf(value) ? PAGE_WALK_SKIP : 0;
 #else
+	if (pmd_leaf(pmdp_get(pmd)))
 		walk->action = ACTION_CONTINUE;
-#endif
 	return 0;
+#endif
 }
 
 static int skip_pud(pud_t *pud, VALUE(pud_t) unsigned long addr,
 		    unsigned long next, struct mm_walk *walk)
 {
-	if (pud_leaf(pudp_get(pud)))
 #ifdef PAGE_WALK_AGAIN
-		return 1;
+	return pud_leaf(value) ? PAGE_WALK_SKIP : 0;
 #else
+	if (pud_leaf(pudp_get(pud)))
 		walk->action = ACTION_CONTINUE;
+	return 0;
 #endif
+}
+
+/* Without it, a walk passes over VM_PFNMAP. */
+static int any_vma(unsigned long addr, unsigned long next, struct mm_walk *walk)
+{
 	return 0;
 }
 
 static const struct mm_walk_ops pte_ops = {
 	.pte_entry	= no_pte,
+	.test_walk	= any_vma,
 	.walk_lock	= PGWALK_RDLOCK,
 };
 
 static const struct mm_walk_ops pmd_ops = {
 	.pmd_entry	= no_pmd,
+	.test_walk	= any_vma,
 	.walk_lock	= PGWALK_RDLOCK,
 };
 
@@ -185,6 +193,7 @@ static const struct mm_walk_ops all_ops = {
 	.pte_entry	= no_pte,
 	.pte_hole	= no_hole,
 	.hugetlb_entry	= no_hugetlb,
+	.test_walk	= any_vma,
 	.walk_lock	= PGWALK_RDLOCK,
 };
 
@@ -319,9 +328,6 @@ static int bench(unsigned int cmd, struct bench_arg *a)
 		return dirty_track(a, cmd == BENCH_WP);
 	case BENCH_VMAP:
 		return map_kernel(a);
-	case BENCH_VUNMAP:
-		vunmap((void *)a->addr);
-		return 0;
 	case BENCH_COUNT:
 	case BENCH_COUNTED:
 		return count(a, cmd == BENCH_COUNT);

@@ -15,8 +15,7 @@
 s=$top/scripts
 flags='-accel tcg,thread=single -icount shift=0,sleep=off -smp 1 -m 8G
 	-rtc base=2025-01-01T00:00:00,clock=vm -seed 1'
-guest='memmap=3G!4G hugepagesz=1G hugepages=2 hugepagesz=2M hugepages=128
-	norandmaps nokaslr'
+guest='memmap=3G!4G hugepagesz=1G hugepages=2 hugepagesz=2M hugepages=128 norandmaps'
 
 state_of() {	# tree, patch or commit
 	if [ -e "$1/.git" ]; then
@@ -58,7 +57,8 @@ if [ "$size" ]; then
 		"$B/bench-new/.obj-bench/vmlinux"
 	echo
 	git -C "$linux" diff --numstat "$base_commit" "$new_commit" -- . ':!Documentation' \
-		':!MAINTAINERS' ':!tools' ':!*/tests/*' ':!lib/Kconfig.debug' |
+		':!MAINTAINERS' ':!tools' ':!scripts' ':!*/tests/*' ':!lib/kunit' \
+		':!lib/Kconfig.debug' |
 		awk '{ add += $1; del += $2; printf "%5d+ %5d-  %s\n", $1, $2, $3 }
 		END { printf "%5d+ %5d-  all, without tests and documentation\n", add, del }'
 	exit
@@ -73,7 +73,8 @@ out=$(new_result bench)
 start=$(date +%s)
 say "booting each kernel twice (about ten minutes), logs in $out"
 pids=''
-trap 'for p in $pids; do kill -- -"$p"; done 2>/dev/null; wait; rm -rf "$out"; die 130 "interrupted, no result was kept"' INT TERM HUP
+stop() { for p in $pids; do kill -- -"$p"; done 2>/dev/null; wait; }
+trap 'stop; rm -rf "$out"; die 130 "interrupted, no result was kept"' INT TERM HUP
 for k in base new; do
 	pids=''
 	for i in 1 2; do
@@ -83,10 +84,13 @@ for k in base new; do
 			"$obj/bench" &
 		pids="$pids $!"
 	done
-	for p in $pids; do wait "$p" || die 2 "a boot could not be started"; done
+	for p in $pids; do wait "$p" || { stop; die 2 "a boot could not be started"; }; done
 	for i in 1 2; do
-		grep -q '^DONE rc=0' "$out/$k-$i/ktap.log" ||
-			die 2 "$k: bench did not end: $(tail -n 1 "$out/$k-$i/ktap.log"), see $out/$k-$i"
+		r=$out/$k-$i
+		grep -q '^DONE rc=0' "$r/ktap.log" || die 2 "$k: bench did not end:" \
+			"$(grep -m 1 '^bench:' "$r/ktap.log" || tail -n 1 "$r/ktap.log"), see $r"
+		! grep -E '(WARNING|BUG|Oops):' "$r/console.log" >&2 ||
+			die 2 "$k: the kernel complained, no report: $r/console.log"
 	done
 	for f in console.log ktap.log; do
 		cmp -s "$out/$k-1/$f" "$out/$k-2/$f" ||

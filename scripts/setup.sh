@@ -8,7 +8,7 @@
 . "$(dirname "$0")/common.sh"
 
 version=7.3.4
-packages="b4 bc bison busybox-static ccache cpio flex gcc git libc6-dev
+packages="b4 bc bison busybox-static ccache coccinelle cpio flex gcc git libc6-dev
 libelf-dev make patch perl python3 qemu-system-x86 quilt shellcheck xz-utils"
 
 install_packages() {

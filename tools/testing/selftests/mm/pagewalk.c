@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <asm-generic/mman.h>	/* MADV_GUARD_INSTALL, whatever libc has */
 #include <linux/memfd.h>
@@ -35,10 +36,12 @@
 #include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <lib/test_hmm_uapi.h>
@@ -334,6 +337,42 @@ static bool devices_allowed(void)
 	return env && !strcmp(env, "1");
 }
 
+/*
+ * Leaves that the kernel has split so far, or -1 where it does not count that.
+ * Split by whomsoever: this is for a machine that does nothing else.
+ */
+struct splits {
+	long pmd;
+	long pud;
+};
+
+static struct splits nr_splits(void)
+{
+	struct splits s = { -1, -1 };
+	FILE *f = fopen("/proc/vmstat", "r");
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "thp_split_pmd %ld", &s.pmd) != 1 &&
+		    sscanf(line, "thp_split_pud %ld", &s.pud) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return s;
+}
+
+/* What it was when the mapping was made. */
+static struct splits splits_before;
+
+static void expect_no_splits(struct __test_metadata *_metadata)
+{
+	struct splits now = nr_splits();
+
+	EXPECT_EQ(now.pmd, splits_before.pmd);
+	EXPECT_EQ(now.pud, splits_before.pud);
+}
+
 /* Map @m and populate it with leaves of the size asked for, or skip. */
 static void map_leaves(struct __test_metadata *_metadata, struct mapping *m)
 {
@@ -410,6 +449,7 @@ static void map_leaves(struct __test_metadata *_metadata, struct mapping *m)
 		ASSERT_TRUE(check_huge_anon(m->addr, m->size, 0, MB2));
 		madvise(m->addr, m->size, MADV_NOHUGEPAGE);
 	}
+	splits_before = nr_splits();
 }
 
 /*
@@ -439,6 +479,7 @@ static __printf(5, 6) void report(struct __test_metadata *_metadata,
 	EXPECT_EQ(t.lost, 0);
 	EXPECT_FALSE(t.dead);
 	EXPECT_NE(v, WRONG);
+	expect_no_splits(_metadata);
 	if (!t.dead)
 		EXPECT_TRUE(intact(m));
 }
@@ -681,7 +722,20 @@ FIXTURE_TEARDOWN(pagewalk)
 {
 }
 
-/* The control: if this fails, nothing that the others say is worth much. */
+/* The controls: if these fail, nothing that the others say is worth much. */
+TEST(split_is_counted)
+{
+	struct mapping m = { "thp", THP, MB2, 2 };
+
+	map_leaves(_metadata, &m);
+	if (_metadata->exit_code == KSFT_SKIP)
+		return;
+	if (splits_before.pmd < 0)
+		SKIP(return, "no thp_split_pmd in /proc/vmstat");
+	ASSERT_EQ(mprotect(m.addr, psize(), PROT_READ), 0);
+	EXPECT_EQ(nr_splits().pmd, splits_before.pmd + 1);
+}
+
 TEST_F(pagewalk, none)
 {
 	report(_metadata, &self->m, touch(&self->m), NONE, "nothing done");
@@ -800,6 +854,47 @@ TEST_F(pagewalk, pagemap_one)
 	       "%d present of %d", PAGEMAP_PRESENT(entry), !!nr_visible(m));
 }
 
+/*
+ * A buffer that ends anywhere, in a leaf or with it, and the last one behind
+ * the mapping: all that fits in must be there, and in its place.
+ */
+TEST_F(pagewalk, pagemap_pieces)
+{
+	static const unsigned long sizes[] = { 1, 2, 511, 512, 513, 1025 };
+	struct mapping *m = &self->m;
+	unsigned long nr = 3 * MB2 / psize(), wrong, total = nr_pages(m);
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	__u64 entries[1025];
+
+	ASSERT_GE(fd, 0);
+	if (nr > total)
+		nr = total;
+	for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
+		wrong = 0;
+		for (unsigned long i = total - nr; i <= total; i += sizes[s]) {
+			unsigned long n = total + 1 - i;
+			ssize_t len;
+
+			if (n > sizes[s])
+				n = sizes[s];
+			memset(entries, 0xff, sizeof(entries));
+			len = pread(fd, entries, n * sizeof(*entries),
+				    ((uintptr_t)m->addr / psize() + i) * sizeof(*entries));
+			ASSERT_EQ(len, n * sizeof(*entries));
+			for (unsigned long j = 0; j < n; j++) {
+				if (i + j == total)
+					wrong += entries[j] & (PM_PRESENT | PM_SWAP) ? 1 : 0;
+				else
+					wrong += !pagemap_right(m, entries[j], i + j);
+			}
+		}
+		EXPECT_EQ(wrong, 0) {
+			TH_LOG("in pieces of %lu", sizes[s]);
+		}
+	}
+	close(fd);
+}
+
 TEST_F(pagewalk, pagemap_scan)
 {
 	struct mapping *m = &self->m;
@@ -868,8 +963,9 @@ TEST_F(pagewalk, pagemap_scan_wp)
 	n = pagemap_scan(m, vec, ARRAY_SIZE(vec), SCAN_WP, PAGE_IS_WRITTEN);
 	second = scanned(vec, n, m->addr, m->addr + m->size);
 	t = touch(m);
+	expect_no_splits(_metadata);
 
-	/* Two bytes in the last leaf, beside the content. */
+	/* Two bytes in the last leaf, beside the content: this may split it. */
 	if (!t.dead) {
 		last[sizeof(long)] = 1;
 		last[m->leaf / 2 + sizeof(long)] = 1;
@@ -884,6 +980,7 @@ TEST_F(pagewalk, pagemap_scan_wp)
 	t.dead |= !readable(m->addr, m->addr + m->size, MB2);
 	if (!t.dead)
 		last[sizeof(long)] = 1;
+	splits_before = nr_splits();
 
 	report(_metadata, m, t, right ? RIGHT : WRONG,
 	       "written %ld of %lu, again %ld of 0, after a write %ld",
@@ -1237,6 +1334,9 @@ static void madvise_reclaim(struct __test_metadata *_metadata,
 	bool refused = m->backing == VFIO || m->backing == HUGETLB;
 	int ret = madvise(m->addr, m->size, advice);
 
+	/* It is reclaim, not the walk, that splits what there is no swap for. */
+	if (advice == MADV_PAGEOUT && is_anon(m))
+		splits_before = nr_splits();
 	report_call(_metadata, m, ret, refused ? EINVAL : 0);
 }
 
@@ -1344,6 +1444,43 @@ TEST_F_TIMEOUT(pagewalk, ksm, 120)
 	report(_metadata, &self->m, touch(&self->m), NONE, "scanned");
 }
 
+/*
+ * Guard markers take the place of what is mapped, which may be a leaf that
+ * reaches beyond the range: each page of the range, and no other, is fatal.
+ */
+TEST_F(pagewalk, guard_install)
+{
+	struct mapping *m = &self->m;
+	size_t around = m->leaf < MB2 ? m->leaf : MB2 / 2, wrong = 0;
+	char *middle = m->addr + (m->nr > 1 ? m->leaf : m->leaf / 2);
+	char *start = middle - around, *end = middle + around;
+
+	if (madvise(start, end - start, MADV_GUARD_INSTALL)) {
+		EXPECT_EQ(errno, EINVAL);
+		if (is_anon(m) || m->backing == DAX)
+			SKIP(return, "no MADV_GUARD_INSTALL");
+		report(_metadata, m, touch(m), RIGHT, "%s", strerror(EINVAL));
+		return;
+	}
+	EXPECT_FALSE(m->backing == VFIO || m->backing == HUGETLB);
+
+	for (char *p = start; p < end; p += psize())
+		wrong += readable_at(p);
+	EXPECT_EQ(wrong, 0);
+	/* Device-dax cannot map what is left of the leaf. */
+	if (m->backing == DAX)
+		return;
+	EXPECT_TRUE(readable(m->addr, start, psize()));
+	EXPECT_TRUE(readable(end, end + around, psize()));
+
+	ASSERT_EQ(madvise(start, end - start, MADV_GUARD_REMOVE), 0);
+	EXPECT_TRUE(readable(start, end, psize()));
+	for (char *p = m->addr; p < m->addr + m->size; p += psize())
+		wrong += *(unsigned long *)p !=
+			 (p < start || p >= end ? p - m->addr + 1 : 0);
+	EXPECT_EQ(wrong, 0);
+}
+
 TEST_F(pagewalk, mlock)
 {
 	int ret = mlock(self->m.addr, self->m.size);
@@ -1415,6 +1552,319 @@ TEST_F(pagewalk, fork)
 	EXPECT_EQ(waitpid(pid, &status, 0), pid);
 	report(_metadata, m, touch(m), status ? WRONG : RIGHT, "child %s",
 	       status ? "does not see the same" : "sees the same");
+}
+
+/*
+ * KSM looks for the next page to merge, and for pages that it has merged: in
+ * each of a few page tables.
+ */
+
+#define KSM_TABLES	4
+#define KSM_PAGES	8		/* in a table */
+
+FIXTURE(ksm)
+{
+	char *addr;
+	int fd;
+};
+
+FIXTURE_SETUP(ksm)
+{
+	if (psize() != KB4)
+		SKIP(return, "sizes are those of 4 KiB pages");
+	if (access("/sys/kernel/mm/ksm/run", W_OK))
+		SKIP(return, "no KSM");
+	self->fd = open("/proc/self/pagemap", O_RDONLY);
+	ASSERT_GE(self->fd, 0);
+	self->addr = reserve(KSM_TABLES * MB2, 0);
+	ASSERT_NE(self->addr, NULL);
+	ASSERT_EQ(mprotect(self->addr, KSM_TABLES * MB2, PROT_READ | PROT_WRITE), 0);
+	madvise(self->addr, KSM_TABLES * MB2, MADV_NOHUGEPAGE);
+}
+
+FIXTURE_TEARDOWN(ksm)
+{
+	ksm_stop();
+	close(self->fd);
+}
+
+static char *ksm_page(char *addr, int i)
+{
+	return addr + i / KSM_PAGES * MB2 + (i % KSM_PAGES + 5) * psize();
+}
+
+/* How many have the page frame of the first? */
+static int ksm_nr_merged(char *addr, int fd)
+{
+	unsigned long first = pagemap_get_pfn(fd, addr + 5 * psize());
+	int nr = 0;
+
+	for (int i = 0; i < KSM_TABLES * KSM_PAGES; i++)
+		nr += pagemap_get_pfn(fd, ksm_page(addr, i)) == first;
+	return nr;
+}
+
+static void ksm_merge(struct __test_metadata *_metadata, char *addr)
+{
+	for (int i = 0; i < KSM_TABLES * KSM_PAGES; i++)
+		memset(ksm_page(addr, i), 0x5a, psize());
+	ASSERT_EQ(madvise(addr, KSM_TABLES * MB2, MADV_MERGEABLE), 0);
+	ASSERT_EQ(ksm_start(), 0);
+}
+
+TEST_F_TIMEOUT(ksm, merges_all, 120)
+{
+	ksm_merge(_metadata, self->addr);
+	EXPECT_EQ(ksm_nr_merged(self->addr, self->fd), KSM_TABLES * KSM_PAGES);
+}
+
+TEST_F_TIMEOUT(ksm, unmerges_all, 120)
+{
+	unsigned long pfn;
+	int nr = 0;
+
+	ksm_merge(_metadata, self->addr);
+	pfn = pagemap_get_pfn(self->fd, ksm_page(self->addr, 0));
+	if (ksm_nr_merged(self->addr, self->fd) != KSM_TABLES * KSM_PAGES)
+		SKIP(return, "KSM has not merged the pages");
+	ASSERT_EQ(madvise(self->addr, KSM_TABLES * MB2, MADV_UNMERGEABLE), 0);
+	for (int i = 0; i < KSM_TABLES * KSM_PAGES; i++) {
+		nr += pagemap_get_pfn(self->fd, ksm_page(self->addr, i)) == pfn;
+		EXPECT_EQ(*ksm_page(self->addr, i), 0x5a);
+	}
+	EXPECT_EQ(nr, 0);
+}
+
+/*
+ * A poisoned page of a THP that cannot be split, for somebody has a reference,
+ * stays mapped. When that page is met again, the process that maps it has to
+ * be told where.
+ */
+
+FIXTURE(hwpoison)
+{
+	struct mapping m;
+};
+
+FIXTURE_VARIANT(hwpoison)
+{
+	struct mapping m;
+};
+
+FIXTURE_VARIANT_ADD(hwpoison, thp)
+{
+	.m = { "thp", THP, MB2, 2 },
+};
+
+FIXTURE_VARIANT_ADD(hwpoison, thp_pte)
+{
+	.m = { "thp_pte", THP_PTE, KB4, 1024 },
+};
+
+FIXTURE_SETUP(hwpoison)
+{
+	self->m = variant->m;
+	map_leaves(_metadata, &self->m);
+}
+
+FIXTURE_TEARDOWN(hwpoison)
+{
+}
+
+static volatile siginfo_t sigbus_info;
+static volatile int nr_sigbus;
+
+static void sigbus_handler(int sig, siginfo_t *info, void *context)
+{
+	sigbus_info = *info;
+	nr_sigbus++;
+}
+
+TEST_F(hwpoison, met_again)
+{
+	struct sigaction action = {
+		.sa_sigaction = sigbus_handler,
+		.sa_flags = SA_SIGINFO,
+	};
+	/* Not the first page that is mapped, nor of a THP, nor of a table. */
+	char *addr = self->m.addr + MB2 + 77 * psize();
+	struct iovec iov = { addr + 3 * psize(), 1 };
+	unsigned long pfn;
+	int fd, pipefd[2], err;
+
+	if (geteuid())
+		SKIP(return, "not for us");
+	fd = open("/proc/self/pagemap", O_RDONLY);
+	ASSERT_GE(fd, 0);
+	pfn = pagemap_get_pfn(fd, addr);
+	ASSERT_EQ(pipe(pipefd), 0);
+	ASSERT_EQ(vmsplice(pipefd[1], &iov, 1, 0), 1);
+	ASSERT_EQ(sigaction(SIGBUS, &action, NULL), 0);
+
+	ASSERT_EQ(madvise(addr, psize(), MADV_HWPOISON), -1);
+	err = errno;
+	if (err == EINVAL)
+		SKIP(return, "no MADV_HWPOISON");
+	EXPECT_EQ(err, EHWPOISON);
+	EXPECT_EQ(nr_sigbus, 1);
+	if (pagemap_get_pfn(fd, addr) == pfn) {
+		nr_sigbus = 0;
+		EXPECT_EQ(madvise(addr, psize(), MADV_HWPOISON), -1);
+		EXPECT_EQ(errno, EHWPOISON);
+		EXPECT_EQ(nr_sigbus, 1);
+		EXPECT_EQ(sigbus_info.si_code, BUS_MCEERR_AR);
+		EXPECT_EQ(sigbus_info.si_addr, addr);
+		EXPECT_EQ(sigbus_info.si_addr_lsb, __builtin_ctzl(psize()));
+	} else {
+		ksft_print_msg("the THP was split\n");
+		_metadata->exit_code = KSFT_SKIP;
+	}
+
+	/* Where the kernel can take it back; otherwise a page less. */
+	close(pipefd[0]);
+	close(pipefd[1]);
+	close(fd);
+	munmap(self->m.addr, self->m.size);
+	unpoison_memory(pfn);
+}
+
+/*
+ * MGLRU: make it look, page table by page table, at what was accessed.
+ */
+
+#define LRU_GEN		"/sys/kernel/debug/lru_gen"
+#define LRU_GEN_ENABLED	"/sys/kernel/mm/lru_gen/enabled"
+
+struct lru_gen_node {
+	unsigned int nid;
+	unsigned long max_seq;
+	unsigned long anon[64];			/* by the age in generations */
+};
+
+/* What there is of the cgroup that this process belongs to. */
+static int read_lru_gen(struct lru_gen_node *nodes, int nr, unsigned long *memcg)
+{
+	char line[PATH_MAX], own[PATH_MAX] = "", path[PATH_MAX];
+	unsigned long seq, age, anon;
+	int n = 0, n_fields;
+	bool ours = false;
+	FILE *f;
+
+	f = fopen("/proc/self/cgroup", "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "0::%s", own) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+
+	f = fopen(LRU_GEN, "r");
+	if (!f)
+		return -1;
+	while (fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, "memcg ", 6)) {
+			/* Without the memory controller there is one only. */
+			n_fields = sscanf(line, "memcg %lu %s", &seq, path);
+			ours = n_fields == 1 || (n_fields == 2 && !strcmp(path, own));
+			if (ours)
+				*memcg = seq;
+		} else if (ours && n < nr && sscanf(line, " node %u", &nodes[n].nid) == 1) {
+			memset(nodes[n].anon, 0, sizeof(nodes[n].anon));
+			n++;
+		} else if (ours && n && sscanf(line, "%lu %lu %lu", &seq, &age, &anon) == 3) {
+			struct lru_gen_node *node = &nodes[n - 1];
+
+			memmove(node->anon + 1, node->anon,
+				sizeof(node->anon) - sizeof(*node->anon));
+			node->anon[0] = anon;
+			node->max_seq = seq;
+		}
+	}
+	fclose(f);
+	return n;
+}
+
+FIXTURE(mglru)
+{
+	struct mapping m;
+	unsigned long enabled;
+};
+
+static bool mglru_caps(unsigned long *caps)
+{
+	FILE *f = fopen(LRU_GEN_ENABLED, "r");
+	bool ok = f && fscanf(f, "%lx", caps) == 1;
+
+	if (f)
+		fclose(f);
+	return ok;
+}
+
+FIXTURE_SETUP(mglru)
+{
+	struct mapping small = { "small", SMALL, KB4, 4096 };
+
+	if (!mglru_caps(&self->enabled))
+		SKIP(return, "no MGLRU");
+	if (access(LRU_GEN, W_OK))
+		SKIP(return, "no %s", LRU_GEN);
+	self->m = small;
+	map_leaves(_metadata, &self->m);
+	if (_metadata->exit_code != KSFT_SKIP)
+		ASSERT_EQ(write_string(LRU_GEN_ENABLED, "y"), 0);
+}
+
+FIXTURE_TEARDOWN(mglru)
+{
+	char enabled[32];
+
+	snprintf(enabled, sizeof(enabled), "0x%lx", self->enabled);
+	write_string(LRU_GEN_ENABLED, enabled);
+}
+
+/* Have all nodes aged; their number, with the state afterwards. */
+static int lru_gen_age(struct lru_gen_node *nodes, int nr)
+{
+	unsigned long memcg = 0;
+	char command[64];
+	int n;
+
+	n = read_lru_gen(nodes, nr, &memcg);
+	for (int i = 0; i < n; i++) {
+		snprintf(command, sizeof(command), "+ %lu %u %lu 200",
+			 memcg, nodes[i].nid, nodes[i].max_seq);
+		if (write_string(LRU_GEN, command))
+			return -1;
+	}
+	return read_lru_gen(nodes, nr, &memcg);
+}
+
+/*
+ * Pages that were accessed between two of them get into the youngest generation
+ * that there was before, at the second time at the latest.
+ */
+TEST_F(mglru, aging)
+{
+	struct mapping *m = &self->m;
+	struct lru_gen_node nodes[16];
+	unsigned long anon = 0, before = 0, caps = 0;
+	int n;
+
+	if (!mglru_caps(&caps) || !(caps & 2))
+		SKIP(return, "MGLRU does not walk page tables here");
+	for (int round = 0; round < 4; round++) {
+		if (round != 3)
+			ASSERT_TRUE(intact(m));
+		n = lru_gen_age(nodes, ARRAY_SIZE(nodes));
+		ASSERT_GT(n, 0);
+		before = anon;
+		anon = 0;
+		for (int i = 0; i < n; i++)
+			anon += nodes[i].anon[1];
+	}
+	/* But for those that are still in batches; none in the last round. */
+	EXPECT_GE(before, m->nr - m->nr / 4);
+	EXPECT_LT(anon, before);
 }
 
 /*
@@ -1769,6 +2219,18 @@ TEST_F(boundary, munmap_4k)
 	check_rest(_metadata, &self->m, ret, INSIDE, KB4, true);
 }
 
+TEST_F(boundary, split_is_counted)
+{
+	if (splits_before.pud < 0)
+		SKIP(return, "no thp_split_pud in /proc/vmstat");
+	if (madvise(self->m.addr + INSIDE, MB2, MADV_RANDOM)) {
+		EXPECT_EQ(errno, EINVAL);
+		expect_no_splits(_metadata);
+	} else {
+		EXPECT_EQ(nr_splits().pud, splits_before.pud + 1);
+	}
+}
+
 TEST_F(boundary, munmap_2m)
 {
 	int ret = munmap(self->m.addr + INSIDE, MB2);
@@ -1933,6 +2395,464 @@ TEST_F(boundary, mremap_uffd)
 	EXPECT_TRUE(intact(m));
 	close(fd);
 	close(uffd);
+}
+
+/*
+ * Readers while somebody changes page tables: a table goes away and another
+ * one, or a leaf, takes its place, between one look of the reader and the next.
+ * Every other 2 MiB are left alone, and half of them is mapped, by a pattern:
+ * that is what the readers must tell of them, each page in its place.
+ */
+
+#define RACE_BLOCKS	7
+#define RACE_PAGES	(RACE_BLOCKS * (MB2 / KB4))
+
+enum change { DONTNEED, COLLAPSE, MOVE, FORK, SHMEM };
+
+struct race {
+	enum change change;
+	char *addr;
+	char *other;		/* the same file, or where to move to */
+	int fd;			/* of the file */
+	pthread_t thread;
+	volatile bool stop;
+	volatile unsigned long changes;
+	unsigned long collapsed;
+};
+
+FIXTURE(race)
+{
+	struct race race;
+};
+
+FIXTURE_VARIANT(race)
+{
+	enum change change;
+};
+
+FIXTURE_VARIANT_ADD(race, dontneed)
+{
+	.change = DONTNEED,
+};
+
+FIXTURE_VARIANT_ADD(race, collapse)
+{
+	.change = COLLAPSE,
+};
+
+FIXTURE_VARIANT_ADD(race, mremap)
+{
+	.change = MOVE,
+};
+
+FIXTURE_VARIANT_ADD(race, fork)
+{
+	.change = FORK,
+};
+
+FIXTURE_VARIANT_ADD(race, shmem)
+{
+	.change = SHMEM,
+};
+
+/* What is there of a page? */
+enum there { NOTHING, PAGE, CHANGING };
+
+static enum there race_page(enum change change, unsigned long page)
+{
+	unsigned long block = page / (MB2 / KB4), rest = page % (MB2 / KB4);
+
+	if (!(block & 1))
+		return (page * 0x9e3779b1U) >> 31 ? PAGE : NOTHING;
+	/* The rest of the huge page comes and goes. */
+	if (change == COLLAPSE && rest < MB2 / KB4 / 2)
+		return PAGE;
+	return CHANGING;
+}
+
+/* Was this seen of a page that nobody touches, and is not so? */
+static bool contradicts(enum there there, bool seen)
+{
+	return there == (seen ? NOTHING : PAGE);
+}
+
+/* The page cache has them all but for one, whether or not they are mapped. */
+static enum there race_cached(enum change change, unsigned long page)
+{
+	if (change == SHMEM && (page / (MB2 / KB4) & 1) &&
+	    page % (MB2 / KB4) != MB2 / KB4 - 1)
+		return PAGE;
+	return race_page(change, page);
+}
+
+/* Change one block, of what is at @p, in the way of the variant. */
+static void race_change(struct race *r, unsigned int block)
+{
+	char *p = r->addr + block * MB2, *q = r->other + block * MB2;
+	volatile char *last = q + MB2 - KB4;
+	pid_t pid;
+
+	switch (r->change) {
+	case DONTNEED:
+		/* One block in three has huge pages. */
+		madvise(p, MB2, MADV_DONTNEED);
+		p[KB4 * 9] = 1;
+		break;
+	case COLLAPSE:
+		madvise(p + MB2 / 2, MB2 / 2, MADV_DONTNEED);
+		p[MB2 / 2] = 1;
+		r->collapsed += !madvise(p, MB2, MADV_COLLAPSE);
+		/* A boundary of VMAs splits it. */
+		mprotect(p, KB4, PROT_READ);
+		mprotect(p, KB4, PROT_READ | PROT_WRITE);
+		r->collapsed += !madvise(p, MB2, MADV_COLLAPSE);
+		break;
+	case MOVE:
+		/* Away and back; what is left behind is empty, but mapped. */
+		mremap(p, MB2, MB2, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, q);
+		p[KB4 * 9] = 1;
+		mremap(q, MB2, MB2, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, p);
+		p[KB4 * 10] = 1;
+		break;
+	case FORK:
+		pid = fork();
+		if (!pid)
+			_exit(0);
+		p[KB4 * 9] = 1;
+		madvise(p, MB2, MADV_DONTNEED);
+		p[KB4 * 9] = 1;
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+		break;
+	case SHMEM:
+		/* Collapsing it at @q takes away the table at @p. */
+		fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  block * MB2 + MB2 - KB4, KB4);
+		*last = 1;
+		FORCE_READ(p[KB4 * 9]);
+		r->collapsed += !madvise(q, MB2, MADV_COLLAPSE);
+		FORCE_READ(p[KB4 * 9]);
+		madvise(p, MB2, MADV_DONTNEED);
+		FORCE_READ(p[KB4 * 9]);
+		break;
+	}
+}
+
+static void *race_thread(void *arg)
+{
+	struct race *r = arg;
+
+	while (!r->stop) {
+		for (unsigned int block = 1; block < RACE_BLOCKS; block += 2) {
+			/* Huge pages take longer. */
+			if (r->change == DONTNEED && block == 3 && r->changes % 16)
+				continue;
+			race_change(r, block);
+			r->changes++;
+		}
+	}
+	return NULL;
+}
+
+FIXTURE_SETUP(race)
+{
+	struct race *r = &self->race;
+	const int prot = PROT_READ | PROT_WRITE;
+	size_t size = RACE_BLOCKS * MB2;
+
+	r->change = variant->change;
+	if (psize() != KB4)
+		SKIP(return, "sizes are those of 4 KiB pages");
+	if (!thp_is_enabled() || read_pmd_pagesize() != MB2)
+		SKIP(return, "no transparent huge pages of 2 MiB");
+	r->addr = reserve(size, 0);
+	r->other = reserve(size, 0);
+	ASSERT_TRUE(r->addr && r->other);
+	ASSERT_EQ(mprotect(r->addr, size, prot), 0);
+	madvise(r->addr, size, MADV_NOHUGEPAGE);
+	r->fd = -1;
+	if (r->change == SHMEM) {
+		r->fd = memfd_create("pagewalk", 0);
+		ASSERT_GE(r->fd, 0);
+		ASSERT_EQ(ftruncate(r->fd, size), 0);
+		ASSERT_NE(mmap(r->other, size, prot, MAP_SHARED | MAP_FIXED,
+			       r->fd, 0), MAP_FAILED);
+	} else if (r->change == MOVE) {
+		ASSERT_EQ(mprotect(r->other, size, prot), 0);
+		madvise(r->other, size, MADV_NOHUGEPAGE);
+	}
+
+	for (unsigned int block = 1; block < RACE_BLOCKS; block += 2) {
+		char *p = r->addr + block * MB2;
+
+		if (r->change == SHMEM) {
+			ASSERT_NE(mmap(p, MB2, prot, MAP_SHARED | MAP_FIXED,
+				       r->fd, block * MB2), MAP_FAILED);
+			memset(r->other + block * MB2, 1, MB2);
+		} else if (r->change == COLLAPSE ||
+			   (r->change == DONTNEED && block == 3)) {
+			madvise(p, MB2, MADV_HUGEPAGE);
+		}
+	}
+	for (unsigned long i = 0; i < RACE_PAGES; i++) {
+		if (race_page(r->change, i) == PAGE)
+			*(unsigned long *)(r->addr + i * KB4) = i + 1;
+	}
+	ASSERT_EQ(pthread_create(&r->thread, NULL, race_thread, r), 0);
+}
+
+FIXTURE_TEARDOWN(race)
+{
+}
+
+typedef bool race_reader(struct race *r);
+
+static unsigned long msecs(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000UL + now.tv_nsec / 1000000;
+}
+
+/*
+ * Read for as long as PAGEWALK_RACE_MS in the environment says, and while both
+ * sides have not had a few turns.
+ */
+static void race(struct __test_metadata *_metadata, struct race *r,
+		 race_reader *reader)
+{
+	const char *ms = getenv("PAGEWALK_RACE_MS");
+	unsigned long end = msecs() + (ms ? strtoul(ms, NULL, 10) : 150);
+	unsigned long reads = 0, wrong = 0;
+
+	while (msecs() < end || reads < 3 || r->changes < 3) {
+		wrong += !reader(r);
+		reads++;
+	}
+	r->stop = true;
+	ASSERT_EQ(pthread_join(r->thread, NULL), 0);
+	ksft_print_msg("%s: %lu of %lu reads wrong, %lu changes\n",
+		       _metadata->name, wrong, reads, r->changes);
+	EXPECT_EQ(wrong, 0);
+	if (!r->collapsed && (r->change == COLLAPSE || r->change == SHMEM))
+		SKIP(return, "MADV_COLLAPSE collapses nothing here");
+
+	for (unsigned long i = 0; i < RACE_PAGES; i++) {
+		if (race_page(r->change, i) == PAGE)
+			wrong += *(unsigned long *)(r->addr + i * KB4) != i + 1;
+	}
+	EXPECT_EQ(wrong, 0);
+}
+
+static bool reader_pagemap(struct race *r)
+{
+	static __u64 entries[RACE_PAGES];
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	ssize_t n;
+
+	n = pread(fd, entries, sizeof(entries),
+		  (uintptr_t)r->addr / KB4 * sizeof(*entries));
+	close(fd);
+	for (unsigned long i = 0; i < RACE_PAGES; i++) {
+		if (contradicts(race_page(r->change, i), PAGEMAP_PRESENT(entries[i])))
+			return false;
+	}
+	return n == sizeof(entries);
+}
+
+static bool reader_pagemap_scan(struct race *r)
+{
+	static struct page_region vec[RACE_PAGES];
+	const struct mapping m = {
+		.addr = r->addr, .size = RACE_BLOCKS * MB2,
+	};
+	static bool present[RACE_PAGES];
+	long n;
+
+	n = pagemap_scan(&m, vec, ARRAY_SIZE(vec), 0, PAGE_IS_PRESENT);
+	if (scanned(vec, n, m.addr, m.addr + m.size) < 0)
+		return false;
+	memset(present, 0, sizeof(present));
+	for (long i = 0; i < n; i++) {
+		for (__u64 p = vec[i].start; p < vec[i].end; p += KB4)
+			present[(p - (uintptr_t)m.addr) / KB4] = true;
+	}
+	for (unsigned long i = 0; i < RACE_PAGES; i++) {
+		if (contradicts(race_page(r->change, i), present[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Pages in [@start, @end) that must be mapped. */
+static unsigned long race_nr_pages(struct race *r, uintptr_t start,
+				   uintptr_t end)
+{
+	uintptr_t addr = (uintptr_t)r->addr;
+	unsigned long nr = 0;
+
+	for (unsigned long i = 0; i < RACE_PAGES; i++)
+		nr += addr + i * KB4 >= start && addr + i * KB4 < end &&
+		      race_page(r->change, i) == PAGE;
+	return nr;
+}
+
+/* What there is between two boundaries of VMAs, which come and go. */
+static bool reader_smaps(struct race *r)
+{
+	uintptr_t start, end, addr = (uintptr_t)r->addr, seen = addr;
+	bool ours = false, right = true;
+	char line[512];
+	long kb;
+	FILE *f;
+
+	f = fopen("/proc/self/smaps", "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2) {
+			ours = start >= addr && end <= addr + RACE_BLOCKS * MB2;
+			if (ours && start <= seen && end > seen)
+				seen = end;
+		} else if (ours && sscanf(line, "Rss: %ld", &kb) == 1) {
+			right &= kb <= (long)((end - start) >> 10);
+			right &= kb >= (long)race_nr_pages(r, start, end) * 4;
+		}
+	}
+	if (f)
+		fclose(f);
+	return right && seen == addr + RACE_BLOCKS * MB2;
+}
+
+static bool reader_smaps_rollup(struct race *r)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+	char line[512];
+	long kb = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "Rss: %ld", &kb);
+	if (f)
+		fclose(f);
+	return kb >= (long)race_nr_pages(r, 0, ULONG_MAX) * 4;
+}
+
+/* VMAs may be merged between one line and the next: at least this much. */
+static bool reader_numa_maps(struct race *r)
+{
+	uintptr_t start, addr = (uintptr_t)r->addr;
+	unsigned long pages, sum = 0;
+	char line[1024], *token;
+	FILE *f;
+
+	f = fopen("/proc/self/numa_maps", "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		start = strtoul(line, NULL, 16);
+		if (start < addr || start >= addr + RACE_BLOCKS * MB2)
+			continue;
+		for (token = strtok(line, " "); token; token = strtok(NULL, " ")) {
+			if (sscanf(token, "N%*u=%lu", &pages) == 1)
+				sum += pages;
+		}
+	}
+	if (f)
+		fclose(f);
+	return sum >= race_nr_pages(r, 0, ULONG_MAX);
+}
+
+static bool reader_mincore(struct race *r)
+{
+	static unsigned char vec[RACE_PAGES];
+	static char junk[KB4];
+
+	/*
+	 * The kernel collects the bytes in a buffer of one page: have another
+	 * one of that size filled, and freed again.
+	 */
+	memset(junk, 0xff, sizeof(junk));
+	mount("none", "/proc/self/none", "none", 0, junk);
+
+	if (mincore(r->addr, RACE_BLOCKS * MB2, vec))
+		return false;
+	for (unsigned long i = 0; i < RACE_PAGES; i++) {
+		if (vec[i] > 1 || contradicts(race_cached(r->change, i), vec[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool reader_clear_refs(struct race *r)
+{
+	return !write_string("/proc/self/clear_refs", "1") &&
+	       !write_string("/proc/self/clear_refs", "4");
+}
+
+static bool reader_madv_cold(struct race *r)
+{
+	return !madvise(r->addr, RACE_BLOCKS * MB2, MADV_COLD);
+}
+
+static bool reader_madv_willneed(struct race *r)
+{
+	return !madvise(r->addr, RACE_BLOCKS * MB2, MADV_WILLNEED);
+}
+
+static bool reader_mbind_strict(struct race *r)
+{
+	return !mbind_all(r->addr, RACE_BLOCKS * MB2, MPOL_MF_STRICT);
+}
+
+TEST_F(race, pagemap)
+{
+	race(_metadata, &self->race, reader_pagemap);
+}
+
+TEST_F(race, pagemap_scan)
+{
+	race(_metadata, &self->race, reader_pagemap_scan);
+}
+
+TEST_F(race, smaps)
+{
+	race(_metadata, &self->race, reader_smaps);
+}
+
+TEST_F(race, smaps_rollup)
+{
+	race(_metadata, &self->race, reader_smaps_rollup);
+}
+
+TEST_F(race, numa_maps)
+{
+	if (no_numa())
+		SKIP(return, "no NUMA");
+	race(_metadata, &self->race, reader_numa_maps);
+}
+
+TEST_F(race, mincore)
+{
+	race(_metadata, &self->race, reader_mincore);
+}
+
+TEST_F(race, clear_refs)
+{
+	race(_metadata, &self->race, reader_clear_refs);
+}
+
+TEST_F(race, madv_cold)
+{
+	race(_metadata, &self->race, reader_madv_cold);
+}
+
+TEST_F(race, madv_willneed)
+{
+	race(_metadata, &self->race, reader_madv_willneed);
+}
+
+TEST_F(race, mbind_strict)
+{
+	if (no_numa())
+		SKIP(return, "no NUMA");
+	race(_metadata, &self->race, reader_mbind_strict);
 }
 
 int main(int argc, char **argv)
