@@ -56,7 +56,7 @@ echo "${shown# }" | sed "s,$tmp/,$result/,g" >"$tmp/cmdline"
 
 timeout -k 5 "$TIMEOUT" "$@" >"$tmp/qemu.log" 2>&1 &
 pid=$!
-trap 'kill $pid 2>/dev/null; wait $pid; rm -rf "$tmp"; die 130 "interrupted, no result was kept"' INT TERM HUP
+trap 'kill $pid 2>/dev/null; wait $pid || :; rm -rf "$tmp"; die 130 "interrupted, no result was kept"' INT TERM HUP
 rc=0
 wait $pid || rc=$?
 echo "$rc" >"$tmp/rc"

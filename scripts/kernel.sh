@@ -29,8 +29,8 @@ flock -n 9 || { say "waiting for another build below $B"; flock 9; }
 (cd "$top/configs" && cat "$@") >"$obj/fragment"
 rm -f "$obj/state"
 
-mk() {
-	make -C "$src" O="$obj" CC='ccache gcc' HOSTCC='ccache gcc' -j"$J" \
+mk() {	# in a subshell: what a signal is to end is make itself
+	exec make -C "$src" O="$obj" CC='ccache gcc' HOSTCC='ccache gcc' -j"$J" \
 		KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=u KBUILD_BUILD_HOST=h \
 		"$@" 9>&-
 }
@@ -38,8 +38,8 @@ export CCACHE_DIR="$B/ccache" CCACHE_DEPEND=1
 steps=$(cat "$B/logs/steps" 2>/dev/null || echo 1700)
 start=$(date +%s)
 if [ "$(cat "$obj/fragment" "$src/Makefile" | cksum)" != "$(cat "$obj/configured" 2>/dev/null)" ] ||
-	! mk -s olddefconfig >"$log" 2>&1; then
-	mk KCONFIG_ALLCONFIG="$obj/fragment" allnoconfig >"$log" 2>&1 ||
+	! (mk -s olddefconfig) >"$log" 2>&1; then
+	(mk KCONFIG_ALLCONFIG="$obj/fragment" allnoconfig) >"$log" 2>&1 ||
 		die 2 "configuring $obj failed, see $log"
 fi
 while read -r line; do
@@ -53,7 +53,7 @@ cat "$obj/fragment" "$src/Makefile" | cksum >"$obj/configured"
 
 mk bzImage >"$log" 2>&1 &
 pid=$!
-trap 'kill $pid 2>/dev/null; wait $pid; die 130 "interrupted, run it again to go on"' INT TERM HUP
+trap 'kill $pid 2>/dev/null; wait $pid || :; die 130 "interrupted, run it again to go on"' INT TERM HUP
 n=0
 while kill -0 $pid 2>/dev/null; do
 	sleep 1
@@ -69,7 +69,7 @@ ksft=$src/tools/testing/selftests/mm
 rm -rf "$obj/ksft"
 if [ -e "$ksft/pagewalk.c" ]; then
 	mkdir "$obj/ksft"
-	{ mk -s headers && make -s -C "$ksft" OUTPUT="$obj/ksft" EXTRA_CFLAGS=-static \
+	{ (mk -s headers) && make -s -C "$ksft" OUTPUT="$obj/ksft" EXTRA_CFLAGS=-static \
 		KHDR_INCLUDES="-isystem $obj/usr/include" "$obj/ksft/pagewalk"; } \
 		>>"$log" 2>&1 || die 2 "building the kselftest failed, see $log"
 fi
