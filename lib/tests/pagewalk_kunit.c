@@ -10,13 +10,16 @@
 #include <kunit/test.h>
 
 #include <linux/anon_inodes.h>
+#include <linux/bitmap.h>
 #include <linux/cred.h>
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/hmm.h>
 #include <linux/hugetlb.h>
+#include <linux/kthread.h>
 #include <linux/leafops.h>
+#include <linux/lockdep.h>
 #include <linux/memremap.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
@@ -25,8 +28,10 @@
 #include <linux/pagewalk.h>
 #include <linux/pgalloc.h>
 #include <linux/pgtable.h>
+#include <linux/prandom.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/sizes.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
@@ -88,6 +93,10 @@ struct change {
 	const char *name;
 };
 
+/* For insert_pfn_refuses() */
+enum mistake { NO_PFNMAP, BOTH_MAPS, PRIVATE_PFNMAP, PFN_HAS_PAGE, MISALIGNED,
+	       BEYOND_VMA };
+
 struct pagewalk_test {
 	struct mm_struct *mm;
 	/* What the callbacks answer, by kind; PAGE_WALK_AGAIN only once. */
@@ -99,6 +108,13 @@ struct pagewalk_test {
 	const struct change *change;
 	bool changed;
 	struct folio *migrating;
+	/* Mappings of other files than that of open_pfn_file() */
+	enum mistake mistake;
+	struct folio *folio;
+	bool mixed;
+	/* Faults for writing, for leaves of ->order and for PTEs */
+	atomic_t nr_huge_writes;
+	atomic_t nr_small_writes;
 	struct call_list got;
 	struct call_list want;
 };
@@ -567,6 +583,27 @@ static struct file *open_file(struct kunit *test,
 static struct file *open_pfn_file(struct kunit *test)
 {
 	return open_file(test, &pfn_fops);
+}
+
+static int mixed_mmap_prepare(struct vm_area_desc *desc)
+{
+	vma_desc_set_flags(desc, VMA_MIXEDMAP_BIT, VMA_HUGEPAGE_BIT,
+			   VMA_DONTEXPAND_BIT, VMA_DONTDUMP_BIT);
+	desc->page_prot = pgprot_noncached(desc->page_prot);
+	desc->vm_ops = &pfn_vm_ops;
+	desc->private_data = desc->file->private_data;
+	return 0;
+}
+
+static const struct file_operations mixed_fops = {
+	.owner = THIS_MODULE,
+	.mmap_prepare = mixed_mmap_prepare,
+};
+
+/* As open_pfn_file(), but to be mapped as VM_MIXEDMAP. */
+static struct file *open_mixed_file(struct kunit *test)
+{
+	return open_file(test, &mixed_fops);
 }
 
 static void map(struct kunit *test, struct file *file, unsigned long addr,
@@ -2216,6 +2253,62 @@ static void mapping_skips_pfnmap(struct kunit *test)
 	expect_calls(test);
 }
 
+/* All callbacks hear of what is walked, and of nothing else. */
+static void mapping_tells_test_walk_the_range(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_TEST) | BIT(CALL_PRE));
+	struct pagewalk_test *t = test->priv;
+	struct mapping_vmas m = map_twice(test);
+
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, 3, 2), 0);
+	want_call(t, CALL_TEST, m.a + 3 * PAGE_SIZE, m.a + 4 * PAGE_SIZE);
+	want_call(t, CALL_PRE, m.a + 3 * PAGE_SIZE, m.a + 4 * PAGE_SIZE);
+	want_call(t, CALL_TEST, m.b + PAGE_SIZE, m.b + 3 * PAGE_SIZE);
+	want_call(t, CALL_PRE, m.b + PAGE_SIZE, m.b + 3 * PAGE_SIZE);
+	expect_calls(test);
+}
+
+static void mapping_pfnmap_is_a_hole(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE) | HOLES);
+	struct pagewalk_test *t = test->priv;
+	struct mapping_vmas m = map_twice(test);
+
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, 1, 2), 0);
+	want_hole(t, -1, m.a + PAGE_SIZE, m.a + 3 * PAGE_SIZE);
+	want_hole(t, -1, m.b, m.b + PAGE_SIZE);
+	expect_calls(test);
+}
+
+static void mapping_refuses_hugetlb_entry(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE) | BIT(CALL_HUGETLB));
+	struct pagewalk_test *t = test->priv;
+	struct mapping_vmas m = map_twice(test);
+
+	ops.test_walk = walk_any_vma;
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, 0, 8), -EINVAL);
+	expect_calls(test);
+}
+
+/* The last pages of user space, and of what a file can have */
+static void mapping_at_the_top(struct kunit *test)
+{
+	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE));
+	unsigned long start = TASK_SIZE - 2 * PAGE_SIZE;
+	pgoff_t pgoff = (ULONG_MAX >> PAGE_SHIFT) - 2;
+	struct pagewalk_test *t = test->priv;
+	struct file *file = open_pfn_file(test);
+
+	t->pfn -= pgoff;
+	map(test, file, start, 2 * PAGE_SIZE, pgoff);
+	fault_in_leaf(test, start, CALL_PTE);
+	ops.test_walk = walk_any_vma;
+	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, file, pgoff + 1, ULONG_MAX), 0);
+	want_ptes(t, start + PAGE_SIZE, 1);
+	expect_calls(test);
+}
+
 static void mapping_negative_ends_walk(struct kunit *test)
 {
 	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE));
@@ -2482,27 +2575,6 @@ static void prot_none_pud_leaf_is_kept(struct kunit *test)
 /* hmm_range_fault() */
 
 #ifdef CONFIG_HMM_MIRROR
-static int mixed_mmap_prepare(struct vm_area_desc *desc)
-{
-	vma_desc_set_flags(desc, VMA_MIXEDMAP_BIT, VMA_HUGEPAGE_BIT,
-			   VMA_DONTEXPAND_BIT, VMA_DONTDUMP_BIT);
-	desc->page_prot = pgprot_noncached(desc->page_prot);
-	desc->vm_ops = &pfn_vm_ops;
-	desc->private_data = desc->file->private_data;
-	return 0;
-}
-
-static const struct file_operations mixed_fops = {
-	.owner = THIS_MODULE,
-	.mmap_prepare = mixed_mmap_prepare,
-};
-
-/* As open_pfn_file(), but to be mapped as VM_MIXEDMAP. */
-static struct file *open_mixed_file(struct kunit *test)
-{
-	return open_file(test, &mixed_fops);
-}
-
 static bool ignore_invalidate(struct mmu_interval_notifier *notifier,
 			      const struct mmu_notifier_range *range,
 			      unsigned long seq)
@@ -3163,6 +3235,1397 @@ static void pud_leaf_loses_a_page(struct kunit *test)
 	expect_unmap_of_part(test, PAGE_SIZE, CALL_PTE);
 }
 
+static const struct level_param huge_leaf_params[] = {
+	{ CALL_PMD, "pmd" },
+	{ CALL_PUD, "pud" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(huge_leaf, huge_leaf_params, name);
+
+/* Locks that pmd_trans_huge_lock() and pud_trans_huge_lock() are content with */
+
+enum keeper { NOTHING, MMAP_LOCK, VMA_LOCK, I_MMAP, OTHER_I_MMAP };
+
+static const char * const keeper_name[] = {
+	"no lock", "mmap_lock", "VMA lock", "i_mmap_rwsem", "another i_mmap_rwsem",
+};
+
+/* The number of warnings when the leaf is locked, -1 if it was not. */
+static int warnings_of_lock(struct kunit *test, enum call_kind level,
+			    unsigned long addr, enum keeper keeper,
+			    struct file *other)
+{
+	struct kunit_suppressed_warning *warnings;
+	struct pagewalk_test *t = test->priv;
+	struct vm_area_struct *vma;
+	spinlock_t *ptl = NULL;
+	pud_t *pudp;
+	pmd_t *pmdp;
+	int count;
+
+	/* Nobody else has this mm: what is found will stay. */
+	mmap_read_lock(t->mm);
+	vma = vma_lookup(t->mm, addr);
+	pudp = pud_offset(p4d_offset(pgd_offset(t->mm, addr), addr), addr);
+	pmdp = level == CALL_PMD ? pmd_offset(pudp, addr) : NULL;
+	if (keeper == VMA_LOCK && !lock_vma_under_rcu(t->mm, addr))
+		keeper = MMAP_LOCK;
+	if (keeper != MMAP_LOCK)
+		mmap_read_unlock(t->mm);
+	if (keeper == I_MMAP)
+		i_mmap_lock_read(vma->vm_file->f_mapping);
+	if (keeper == OTHER_I_MMAP)
+		i_mmap_lock_read(other->f_mapping);
+
+	warnings = kunit_start_suppress_warning(test);
+	if (level == CALL_PMD)
+		ptl = pmd_trans_huge_lock(pmdp, vma);
+	else
+		ptl = pud_trans_huge_lock(pudp, vma);
+	if (ptl)
+		spin_unlock(ptl);
+	count = kunit_suppressed_warning_count(warnings);
+	kunit_end_suppress_warning(test, warnings);
+
+	if (keeper == OTHER_I_MMAP)
+		i_mmap_unlock_read(other->f_mapping);
+	if (keeper == I_MMAP)
+		i_mmap_unlock_read(vma->vm_file->f_mapping);
+	if (keeper == VMA_LOCK)
+		vma_end_read(vma);
+	if (keeper == MMAP_LOCK)
+		mmap_read_unlock(t->mm);
+	return ptl ? count : -1;
+}
+
+static void huge_lock_wants_a_lock(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	unsigned long start = boundary(test, param->level);
+	struct file *file = open_pfn_file(test);
+	struct file *other = shmem_kernel_file_setup("pagewalk", PAGE_SIZE,
+						     EMPTY_VMA_FLAGS);
+	enum keeper keeper;
+	int count[ARRAY_SIZE(keeper_name)];
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, other);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_file, other));
+	need_leaves(test, param->level);
+	if (!IS_ENABLED(CONFIG_LOCKDEP) || !debug_locks)
+		kunit_skip(test, "only lockdep can tell whose lock it is");
+	map(test, file, start, entry_size(param->level), 0);
+	fault_in_leaf(test, start, param->level);
+
+	for (keeper = NOTHING; keeper < ARRAY_SIZE(keeper_name); keeper++)
+		count[keeper] = warnings_of_lock(test, param->level, start,
+						 keeper, other);
+	for (keeper = NOTHING; keeper < ARRAY_SIZE(keeper_name); keeper++) {
+		KUNIT_EXPECT_NE_MSG(test, count[keeper], -1, "%s",
+				    keeper_name[keeper]);
+		if (keeper == NOTHING || keeper == OTHER_I_MMAP)
+			KUNIT_EXPECT_GT_MSG(test, count[keeper], 0, "%s",
+					    keeper_name[keeper]);
+		else
+			KUNIT_EXPECT_EQ_MSG(test, count[keeper], 0, "%s",
+					    keeper_name[keeper]);
+	}
+}
+
+struct leaf_map_param {
+	enum call_kind level;
+	bool mixed;
+	const char *name;
+};
+
+static const struct leaf_map_param leaf_map_params[] = {
+	{ CALL_PMD, false, "pmd_pfnmap" },
+	{ CALL_PMD, true, "pmd_mixedmap" },
+	{ CALL_PUD, false, "pud_pfnmap" },
+	{ CALL_PUD, true, "pud_mixedmap" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(leaf_map, leaf_map_params, name);
+
+/* Dirty pages of a file that is mapped by leaves and by PTEs, by two processes */
+
+#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_MAPPING_DIRTY_HELPERS)
+static vm_fault_t tracked_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct pagewalk_test *t = vmf->vma->vm_private_data;
+
+	if (order == t->order && vmf->flags & FAULT_FLAG_WRITE)
+		atomic_inc(&t->nr_huge_writes);
+	return pfn_huge_fault(vmf, order);
+}
+
+static vm_fault_t tracked_mkwrite(struct vm_fault *vmf)
+{
+	struct pagewalk_test *t = vmf->vma->vm_private_data;
+
+	atomic_inc(&t->nr_small_writes);
+	return 0;
+}
+
+static const struct vm_operations_struct tracked_vm_ops = {
+	.fault = pfn_fault,
+	.huge_fault = tracked_huge_fault,
+	.pfn_mkwrite = tracked_mkwrite,
+};
+
+static int tracked_mmap_prepare(struct vm_area_desc *desc)
+{
+	struct pagewalk_test *t = desc->file->private_data;
+
+	pfn_mmap_prepare(desc);
+	if (t->mixed) {
+		vma_desc_clear_flags(desc, VMA_PFNMAP_BIT, VMA_IO_BIT);
+		vma_desc_set_flags(desc, VMA_MIXEDMAP_BIT, VMA_HUGEPAGE_BIT);
+	}
+	desc->vm_ops = &tracked_vm_ops;
+	return 0;
+}
+
+static const struct file_operations tracked_fops = {
+	.owner = THIS_MODULE,
+	.mmap_prepare = tracked_mmap_prepare,
+};
+
+KUNIT_DEFINE_ACTION_WRAPPER(put_mm, mmput, struct mm_struct *);
+
+/* The mm of another process, with @len from @pgoff of the file at @addr. */
+static struct mm_struct *map_elsewhere(struct kunit *test, struct file *file,
+				       unsigned long addr, unsigned long len,
+				       pgoff_t pgoff, unsigned long prot)
+{
+	struct pagewalk_test *t = test->priv;
+	struct mm_struct *mm = mm_alloc();
+	unsigned long ret;
+
+	KUNIT_ASSERT_NOT_NULL(test, mm);
+	mm->task_size = TASK_SIZE;
+	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
+
+	kthread_unuse_mm(t->mm);
+	kthread_use_mm(mm);
+	ret = vm_mmap(file, addr, len, prot,
+		      MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_NORESERVE,
+		      pgoff << PAGE_SHIFT);
+	kthread_unuse_mm(mm);
+	kthread_use_mm(t->mm);
+
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_mm, mm));
+	KUNIT_ASSERT_EQ(test, ret, addr);
+	return mm;
+}
+
+/* Like a CPU, which tries again after the PTE was inserted, read-only. */
+static int fault_in_elsewhere(struct mm_struct *mm, unsigned long addr,
+			      unsigned int flags)
+{
+	int err;
+
+	mmap_read_lock(mm);
+	err = fixup_user_fault(mm, addr, flags, NULL);
+	if (!err && flags & FAULT_FLAG_WRITE)
+		err = fixup_user_fault(mm, addr, flags, NULL);
+	mmap_read_unlock(mm);
+	return err;
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(free_bitmap, bitmap_free, unsigned long *);
+
+struct leaf_bits {
+	enum call_kind level;
+	bool write;
+	bool dirty;
+};
+
+static struct leaf_bits leaf_bits(struct mm_struct *mm, unsigned long addr)
+{
+	struct leaf_bits bits = { .level = CALL_HOLE };
+	pud_t *pudp, pud;
+	pmd_t *pmdp, pmd;
+	pte_t *ptep, pte;
+
+	mmap_read_lock(mm);
+	pudp = pud_offset(p4d_offset(pgd_offset(mm, addr), addr), addr);
+	pud = pudp_get(pudp);
+	if (pud_leaf(pud)) {
+		bits.level = CALL_PUD;
+		bits.write = pud_write(pud);
+		bits.dirty = pud_dirty(pud);
+		goto out;
+	}
+	if (!pud_present(pud))
+		goto out;
+	pmdp = pmd_offset(pudp, addr);
+	pmd = pmdp_get_lockless(pmdp);
+	if (pmd_leaf(pmd)) {
+		bits.level = CALL_PMD;
+		bits.write = pmd_write(pmd);
+		bits.dirty = pmd_dirty(pmd);
+		goto out;
+	}
+	ptep = pte_offset_map(pmdp, addr);
+	if (!ptep)
+		goto out;
+	pte = ptep_get(ptep);
+	if (pte_present(pte)) {
+		bits.level = CALL_PTE;
+		bits.write = pte_write(pte);
+		bits.dirty = pte_dirty(pte);
+	}
+	pte_unmap(ptep);
+out:
+	mmap_read_unlock(mm);
+	return bits;
+}
+
+static void expect_bits(struct kunit *test, struct mm_struct *mm,
+			unsigned long addr, enum call_kind level, bool write,
+			bool dirty)
+{
+	struct leaf_bits bits = leaf_bits(mm, addr);
+
+	KUNIT_EXPECT_EQ(test, bits.level, level);
+	KUNIT_EXPECT_EQ(test, bits.write, write);
+	KUNIT_EXPECT_EQ(test, bits.dirty, dirty);
+}
+
+/*
+ * What the dirty helpers are to find, in pages of the file:
+ *
+ *	huge	the test's own mm: from 0, one leaf, written to
+ *	small	another mm: NR_TRACKED PTEs from TRACKED, at some other offset
+ *		from a leaf, all written to but the last
+ *	ro	yet another mm: from 0, one leaf, read-only
+ */
+#define TRACKED		5
+#define NR_TRACKED	8
+
+struct tracked {
+	struct file *file;
+	unsigned long nr;
+	unsigned long huge;
+	unsigned long small;
+	unsigned long ro;
+	struct mm_struct *small_mm;
+	struct mm_struct *ro_mm;
+	unsigned long *bitmap;
+};
+
+static struct tracked map_tracked(struct kunit *test, enum call_kind level)
+{
+	unsigned long size = entry_size(level), i;
+	struct pagewalk_test *t = test->priv;
+	struct tracked f = {
+		.nr = size / PAGE_SIZE,
+		.huge = boundary(test, level),
+		.small = somewhere() + PAGE_SIZE,
+		.ro = boundary(test, level) + 2 * size,
+	};
+
+	need_leaves(test, level);
+	f.bitmap = bitmap_zalloc(f.nr, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, f.bitmap);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_bitmap,
+							   f.bitmap));
+	f.file = open_file(test, &tracked_fops);
+	if (t->mixed && pfn_valid(t->pfn))
+		kunit_skip(test, "no PFN here that has no struct page");
+
+	map(test, f.file, f.huge, size, 0);
+	f.small_mm = map_elsewhere(test, f.file, f.small, NR_TRACKED * PAGE_SIZE,
+				   TRACKED, PROT_READ | PROT_WRITE);
+	f.ro_mm = map_elsewhere(test, f.file, f.ro, size, 0, PROT_READ);
+
+	fault_in_leaf(test, f.huge, level);
+	for (i = 0; i < NR_TRACKED; i++)
+		KUNIT_ASSERT_EQ(test, 0,
+				fault_in_elsewhere(f.small_mm,
+						   f.small + i * PAGE_SIZE,
+						   i < NR_TRACKED - 1 ?
+						   FAULT_FLAG_WRITE : 0));
+	KUNIT_ASSERT_EQ(test, 0, fault_in_elsewhere(f.ro_mm, f.ro, 0));
+	return f;
+}
+
+static unsigned long wp_tracked(struct tracked *f, pgoff_t first, pgoff_t nr)
+{
+	return wp_shared_mapping_range(f->file->f_mapping, first, nr);
+}
+
+static unsigned long clean_tracked(struct tracked *f, pgoff_t first, pgoff_t nr,
+				   pgoff_t *start, pgoff_t *end)
+{
+	bitmap_zero(f->bitmap, f->nr);
+	*start = nr;
+	*end = 0;
+	return clean_record_shared_mapping_range(f->file->f_mapping, first, nr,
+						 first, f->bitmap, start, end);
+}
+
+static void dirty_helpers_take_leaves(struct kunit *test)
+{
+	const struct leaf_map_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	pgoff_t start, end;
+	struct tracked f;
+	int writes;
+
+	t->mixed = param->mixed;
+	f = map_tracked(test, param->level);
+	expect_bits(test, t->mm, f.huge, param->level, true, true);
+	expect_bits(test, f.small_mm, f.small, CALL_PTE, true, true);
+	expect_bits(test, f.ro_mm, f.ro, param->level, false, false);
+
+	KUNIT_EXPECT_EQ(test, wp_tracked(&f, 0, f.nr), f.nr + NR_TRACKED - 1);
+	expect_bits(test, t->mm, f.huge, param->level, false, true);
+	expect_bits(test, f.small_mm, f.small, CALL_PTE, false, true);
+	expect_bits(test, f.ro_mm, f.ro, param->level, false, false);
+	KUNIT_EXPECT_EQ(test, wp_tracked(&f, 0, f.nr), 0);
+
+	KUNIT_EXPECT_EQ(test, clean_tracked(&f, 0, f.nr, &start, &end),
+			f.nr + NR_TRACKED - 1);
+	KUNIT_EXPECT_EQ(test, start, 0);
+	KUNIT_EXPECT_EQ(test, end, f.nr);
+	KUNIT_EXPECT_TRUE(test, bitmap_full(f.bitmap, f.nr));
+	expect_bits(test, t->mm, f.huge, param->level, false, false);
+	expect_bits(test, f.small_mm, f.small, CALL_PTE, false, false);
+	KUNIT_EXPECT_EQ(test, clean_tracked(&f, 0, f.nr, &start, &end), 0);
+	KUNIT_EXPECT_EQ(test, end, 0);
+
+	/* The driver gets to know of the next write, as for a PTE. */
+	writes = atomic_read(&t->nr_huge_writes);
+	fault_in(test, f.huge);
+	KUNIT_EXPECT_EQ(test, atomic_read(&t->nr_huge_writes), writes + 1);
+	expect_bits(test, t->mm, f.huge, param->level, true, true);
+	writes = atomic_read(&t->nr_small_writes);
+	KUNIT_EXPECT_EQ(test, 0, fault_in_elsewhere(f.small_mm, f.small,
+						    FAULT_FLAG_WRITE));
+	KUNIT_EXPECT_EQ(test, atomic_read(&t->nr_small_writes), writes + 1);
+	KUNIT_EXPECT_EQ(test, clean_tracked(&f, 0, f.nr, &start, &end), f.nr + 1);
+
+	/* Cleaned, but not write-protected */
+	expect_bits(test, t->mm, f.huge, param->level, true, false);
+}
+
+/* What mmu notifiers hear of, and secondary TLBs: it takes one for each. */
+struct heard {
+#ifdef CONFIG_MMU_NOTIFIER
+	struct mmu_notifier notifier;
+	struct mmu_notifier flush_notifier;
+#endif
+	unsigned long start, end;
+	unsigned long flush_start, flush_end;
+	int nr_starts, nr_ends;
+};
+
+#ifdef CONFIG_MMU_NOTIFIER
+static int hear_start(struct mmu_notifier *notifier,
+		      const struct mmu_notifier_range *range)
+{
+	struct heard *h = container_of(notifier, struct heard, notifier);
+
+	h->start = min(h->start, range->start);
+	h->end = max(h->end, range->end);
+	h->nr_starts++;
+	return 0;
+}
+
+static void hear_end(struct mmu_notifier *notifier,
+		     const struct mmu_notifier_range *range)
+{
+	container_of(notifier, struct heard, notifier)->nr_ends++;
+}
+
+static void hear_flush(struct mmu_notifier *notifier, struct mm_struct *mm,
+		       unsigned long start, unsigned long end)
+{
+	struct heard *h = container_of(notifier, struct heard, flush_notifier);
+
+	h->flush_start = min(h->flush_start, start);
+	h->flush_end = max(h->flush_end, end);
+}
+
+static const struct mmu_notifier_ops hear_ops = {
+	.invalidate_range_start = hear_start,
+	.invalidate_range_end = hear_end,
+};
+
+static const struct mmu_notifier_ops hear_flush_ops = {
+	.arch_invalidate_secondary_tlbs = hear_flush,
+};
+
+static int hear(struct heard *h, struct mm_struct *mm)
+{
+	int err;
+
+	h->notifier.ops = &hear_ops;
+	h->flush_notifier.ops = &hear_flush_ops;
+	err = mmu_notifier_register(&h->notifier, mm);
+	if (err)
+		return err;
+	err = mmu_notifier_register(&h->flush_notifier, mm);
+	if (err)
+		mmu_notifier_unregister(&h->notifier, mm);
+	return err;
+}
+
+static void hear_no_more(struct heard *h, struct mm_struct *mm)
+{
+	mmu_notifier_unregister(&h->flush_notifier, mm);
+	mmu_notifier_unregister(&h->notifier, mm);
+}
+#else
+static int hear(struct heard *h, struct mm_struct *mm)
+{
+	return 0;
+}
+
+static void hear_no_more(struct heard *h, struct mm_struct *mm)
+{
+}
+#endif
+
+/*
+ * One bit for all of the leaf: it can be write-protected for a part of it, but
+ * not be cleaned, for nobody would hear of the rest.
+ */
+static void dirty_helpers_cut_leaves(struct kunit *test)
+{
+	const struct leaf_map_param *param = test->param_value;
+	struct heard h = { .start = ULONG_MAX, .flush_start = ULONG_MAX };
+	unsigned long size = entry_size(param->level), wp, clean;
+	struct pagewalk_test *t = test->priv;
+	pgoff_t start, end;
+	struct tracked f;
+
+	t->mixed = param->mixed;
+	f = map_tracked(test, param->level);
+	KUNIT_ASSERT_EQ(test, 0, hear(&h, t->mm));
+	wp = wp_tracked(&f, TRACKED - 2, 4);
+	hear_no_more(&h, t->mm);
+	KUNIT_EXPECT_EQ(test, wp, 4 + 2);
+	expect_bits(test, t->mm, f.huge, param->level, false, true);
+	KUNIT_EXPECT_EQ(test, h.nr_starts, h.nr_ends);
+	if (IS_ENABLED(CONFIG_MMU_NOTIFIER)) {
+		KUNIT_EXPECT_EQ(test, h.start, f.huge);
+		KUNIT_EXPECT_EQ(test, h.end, f.huge + size);
+	}
+	if (IS_ENABLED(CONFIG_MMU_NOTIFIER) && IS_ENABLED(CONFIG_X86)) {
+		KUNIT_EXPECT_EQ(test, h.flush_start, f.huge);
+		KUNIT_EXPECT_EQ(test, h.flush_end, f.huge + size);
+	}
+
+	clean = clean_tracked(&f, TRACKED - 2, 4, &start, &end);
+	KUNIT_EXPECT_EQ(test, clean, 4 + 2);
+	KUNIT_EXPECT_EQ(test, start, 0);
+	KUNIT_EXPECT_EQ(test, end, 4);
+	KUNIT_EXPECT_EQ(test, bitmap_weight(f.bitmap, f.nr), 4);
+	expect_bits(test, t->mm, f.huge, param->level, false, true);
+	expect_bits(test, f.small_mm, f.small, CALL_PTE, false, false);
+
+	/* The end of the leaf, and what follows */
+	clean = clean_tracked(&f, f.nr - 3, 100, &start, &end);
+	KUNIT_EXPECT_EQ(test, clean, 3);
+	KUNIT_EXPECT_EQ(test, end, 3);
+	KUNIT_EXPECT_EQ(test, bitmap_weight(f.bitmap, f.nr), 3);
+	expect_bits(test, t->mm, f.huge, param->level, false, true);
+
+	/* All of it */
+	clean = clean_tracked(&f, 0, f.nr + 1, &start, &end);
+	KUNIT_EXPECT_EQ(test, clean, f.nr + NR_TRACKED - 3);
+	expect_bits(test, t->mm, f.huge, param->level, false, false);
+}
+
+/*
+ * Two threads write to memory while it is write-protected and cleaned: one by
+ * a leaf, one by PTEs, each a word of its own in random pages. What the bitmap
+ * says is dirty is copied. When they pause, the copy has to be up to date.
+ */
+#define WRITES_A_ROUND	1024
+#define NR_ROUNDS	512
+
+static void free_leaf(void *page)
+{
+	__free_pages(page, PMD_ORDER);
+}
+
+struct writer {
+	struct task_struct *task;
+	struct mm_struct *mm;
+	unsigned long addr;
+	unsigned int nr, word;
+	/* Rounds to be done, rounds done; words written; why it gave up */
+	unsigned int todo, done;
+	unsigned long nr_writes;
+	int err;
+};
+
+static void begin_round(struct writer *w, unsigned int nr, unsigned int round)
+{
+	while (nr--) {
+		/* Pairs with the acquire in write_pages(). */
+		smp_store_release(&w[nr].todo, round);
+	}
+}
+
+static bool round_done(struct writer *w, unsigned int nr, unsigned int round)
+{
+	while (nr--) {
+		/* Pairs with the release in write_pages(). */
+		if (smp_load_acquire(&w[nr].done) != round)
+			return false;
+	}
+	return true;
+}
+
+static int write_pages(void *arg)
+{
+	struct writer *w = arg;
+	struct rnd_state random;
+	u32 value = 0;
+	unsigned int i;
+
+	prandom_seed_state(&random, w->word + 1);
+	kthread_use_mm(w->mm);
+	while (!kthread_should_stop()) {
+		/* Pairs with the release when a round begins. */
+		if (w->done == smp_load_acquire(&w->todo)) {
+			cond_resched();
+			continue;
+		}
+		for (i = 0; i < WRITES_A_ROUND && !w->err; i++) {
+			u32 __user *page;
+
+			page = (u32 __user *)(w->addr + PAGE_SIZE *
+					      (prandom_u32_state(&random) % w->nr));
+			if (put_user(++value, page + w->word))
+				w->err = -EFAULT;
+			else
+				w->nr_writes++;
+		}
+		/* What was written comes before: see count_lost(). */
+		smp_store_release(&w->done, w->done + 1);
+	}
+	kthread_unuse_mm(w->mm);
+	return 0;
+}
+
+struct collected {
+	/* The memory, and a copy of its first words, page by page */
+	struct page *page;
+	u32 (*copy)[2];
+	unsigned long nr_pages;
+	unsigned int nr_collects;
+};
+
+static void collect(struct tracked *f, struct collected *c, bool protect)
+{
+	pgoff_t start, end;
+	unsigned long i;
+
+	if (protect)
+		wp_tracked(f, 0, f->nr);
+	c->nr_pages += clean_tracked(f, 0, f->nr, &start, &end);
+	c->nr_collects++;
+	for_each_set_bit(i, f->bitmap, f->nr) {
+		const u32 *word = page_address(c->page + i);
+
+		c->copy[i][0] = READ_ONCE(word[0]);
+		c->copy[i][1] = READ_ONCE(word[1]);
+	}
+}
+
+static unsigned long count_lost(struct tracked *f, struct collected *c)
+{
+	unsigned long i, lost = 0;
+
+	for (i = 0; i < f->nr; i++) {
+		const u32 *word = page_address(c->page + i);
+
+		lost += word[0] != c->copy[i][0] || word[1] != c->copy[i][1];
+	}
+	return lost;
+}
+
+static void no_dirty_page_is_lost(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	struct collected c = { };
+	struct tracked f = { .nr = PTRS_PER_PTE };
+	struct writer w[2] = { { .word = 0 }, { .word = 1 } };
+	unsigned long size = PMD_SIZE, lost = 0, late = 0;
+	unsigned int round, i;
+
+	need_leaves(test, CALL_PMD);
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "there is but one CPU");
+	c.page = alloc_pages(GFP_KERNEL | __GFP_ZERO | __GFP_COMP | __GFP_NOWARN,
+			     PMD_ORDER);
+	if (!c.page)
+		kunit_skip(test, "no memory to fill a PMD leaf");
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_leaf, c.page));
+	c.copy = kunit_kcalloc(test, f.nr, sizeof(*c.copy), GFP_KERNEL);
+	f.bitmap = kunit_kzalloc(test, BITS_TO_LONGS(f.nr) * sizeof(long),
+				 GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, c.copy);
+	KUNIT_ASSERT_NOT_NULL(test, f.bitmap);
+
+	f.file = open_file(test, &tracked_fops);
+	t->pfn = page_to_pfn(c.page);
+	t->order = PMD_ORDER;
+	f.huge = boundary(test, CALL_PMD);
+	f.small = somewhere() + PAGE_SIZE;
+	map(test, f.file, f.huge, size, 0);
+	f.small_mm = map_elsewhere(test, f.file, f.small, size / 4, f.nr / 3,
+				   PROT_READ | PROT_WRITE);
+	f.ro_mm = map_elsewhere(test, f.file, f.huge, size, 0, PROT_READ);
+	KUNIT_ASSERT_EQ(test, 0, fault_in_elsewhere(f.ro_mm, f.huge, 0));
+
+	w[0].mm = t->mm;
+	w[0].addr = f.huge;
+	w[0].nr = f.nr;
+	w[1].mm = f.small_mm;
+	w[1].addr = f.small;
+	w[1].nr = f.nr / 4;
+	for (i = 0; i < ARRAY_SIZE(w); i++) {
+		w[i].task = kthread_run(write_pages, &w[i], "pagewalk/%u", i);
+		if (IS_ERR(w[i].task))
+			break;
+	}
+
+	for (round = 1; i == ARRAY_SIZE(w) && round <= NR_ROUNDS; round++) {
+		begin_round(w, ARRAY_SIZE(w), round);
+		do {
+			collect(&f, &c, round % 2);
+			cond_resched();
+			late++;
+		} while (!round_done(w, ARRAY_SIZE(w), round));
+		collect(&f, &c, round % 3);
+		lost += count_lost(&f, &c);
+	}
+	while (i--)
+		kthread_stop(w[i].task);
+
+	kunit_info(test, "%lu and %lu writes, %u collects found %lu pages, %d and %d faults",
+		   w[0].nr_writes, w[1].nr_writes, c.nr_collects, c.nr_pages,
+		   atomic_read(&t->nr_huge_writes),
+		   atomic_read(&t->nr_small_writes));
+	KUNIT_EXPECT_EQ(test, lost, 0);
+	KUNIT_EXPECT_EQ(test, w[0].err, 0);
+	KUNIT_EXPECT_EQ(test, w[1].err, 0);
+	KUNIT_EXPECT_GE(test, w[0].nr_writes + w[1].nr_writes, 1000000);
+	/* Have they met? */
+	KUNIT_EXPECT_GT(test, late, NR_ROUNDS);
+	KUNIT_EXPECT_GT(test, atomic_read(&t->nr_huge_writes), NR_ROUNDS / 4);
+	KUNIT_EXPECT_GT(test, atomic_read(&t->nr_small_writes), NR_ROUNDS / 4);
+	expect_bits(test, t->mm, f.huge, CALL_PMD,
+		    leaf_bits(t->mm, f.huge).write, false);
+}
+#else
+static void dirty_helpers_take_leaves(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+
+static void dirty_helpers_cut_leaves(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+
+static void no_dirty_page_is_lost(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+#endif
+
+/* Special leaves, and others that have no page for just anybody */
+
+enum leaf_kind {
+	LEAF_HOLE,
+	LEAF_NORMAL,
+	LEAF_ZERO,
+	LEAF_PFNMAP,
+	LEAF_MIXEDMAP,
+	LEAF_MIGRATION,
+};
+
+struct leaf_kind_param {
+	enum call_kind level;
+	enum leaf_kind kind;
+	bool ask_for_zero;
+	const char *name;
+};
+
+static const struct leaf_kind_param leaf_kind_params[] = {
+	{ CALL_PTE, LEAF_HOLE, true,		"pte_hole" },
+	{ CALL_PTE, LEAF_NORMAL, false,		"pte_normal" },
+	{ CALL_PTE, LEAF_ZERO, false,		"pte_zero" },
+	{ CALL_PTE, LEAF_ZERO, true,		"pte_zero_asked_for" },
+	{ CALL_PTE, LEAF_PFNMAP, true,		"pte_pfnmap" },
+	{ CALL_PTE, LEAF_MIXEDMAP, true,	"pte_mixedmap" },
+	{ CALL_PTE, LEAF_MIGRATION, true,	"pte_migration" },
+	{ CALL_PMD, LEAF_HOLE, true,		"pmd_hole" },
+	{ CALL_PMD, LEAF_NORMAL, false,		"pmd_normal" },
+	{ CALL_PMD, LEAF_ZERO, false,		"pmd_zero" },
+	{ CALL_PMD, LEAF_ZERO, true,		"pmd_zero_asked_for" },
+	{ CALL_PMD, LEAF_PFNMAP, true,		"pmd_pfnmap" },
+	{ CALL_PMD, LEAF_MIXEDMAP, true,	"pmd_mixedmap" },
+	{ CALL_PMD, LEAF_MIGRATION, true,	"pmd_migration" },
+	{ CALL_PUD, LEAF_HOLE, true,		"pud_hole" },
+	{ CALL_PUD, LEAF_NORMAL, false,		"pud_normal" },
+	{ CALL_PUD, LEAF_PFNMAP, true,		"pud_pfnmap" },
+	{ CALL_PUD, LEAF_MIXEDMAP, true,	"pud_mixedmap" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(leaf_kind, leaf_kind_params, name);
+
+static int read_fault(struct pagewalk_test *t, unsigned long addr)
+{
+	int err;
+
+	mmap_read_lock(t->mm);
+	err = fixup_user_fault(t->mm, addr, 0, NULL);
+	mmap_read_unlock(t->mm);
+	return err;
+}
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+static vm_fault_t folio_huge_fault(struct vm_fault *vmf, unsigned int order)
+{
+	struct pagewalk_test *t = vmf->vma->vm_private_data;
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+
+	if (order != folio_order(t->folio))
+		return VM_FAULT_FALLBACK;
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) && order == PUD_ORDER)
+		return vmf_insert_folio_pud(vmf, t->folio, write);
+	return vmf_insert_folio_pmd(vmf, t->folio, write);
+}
+
+static vm_fault_t no_fault(struct vm_fault *vmf)
+{
+	return VM_FAULT_SIGBUS;
+}
+
+static const struct vm_operations_struct folio_vm_ops = {
+	.fault = no_fault,
+	.huge_fault = folio_huge_fault,
+};
+
+static int folio_mmap_prepare(struct vm_area_desc *desc)
+{
+	vma_desc_set_flags(desc, VMA_MIXEDMAP_BIT, VMA_HUGEPAGE_BIT);
+	desc->vm_ops = &folio_vm_ops;
+	desc->private_data = desc->file->private_data;
+	return 0;
+}
+
+static const struct file_operations folio_fops = {
+	.owner = THIS_MODULE,
+	.mmap_prepare = folio_mmap_prepare,
+};
+
+static void put_test_folio(void *arg)
+{
+	struct folio *folio = arg;
+
+	if (folio_order(folio) <= MAX_PAGE_ORDER)
+		folio_put(folio);
+#ifdef CONFIG_CONTIG_ALLOC
+	else if (folio_put_testzero(folio))
+		free_contig_frozen_range(folio_pfn(folio), folio_nr_pages(folio));
+#endif
+}
+
+/* A folio as large as a leaf of @level */
+static struct folio *get_folio(struct kunit *test, enum call_kind level)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_COMP;
+	struct page *page = NULL;
+
+	if (level == CALL_PMD)
+		page = alloc_pages(gfp, PMD_ORDER);
+#ifdef CONFIG_CONTIG_ALLOC
+	else
+		page = alloc_contig_frozen_pages(PUD_SIZE / PAGE_SIZE, gfp,
+						 numa_node_id(), NULL);
+	if (page && level == CALL_PUD)
+		set_page_refcounted(page);
+#endif
+	if (!page)
+		kunit_skip(test, "no memory to fill a leaf");
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_test_folio,
+							   page_folio(page)));
+	return page_rmappable_folio(page);
+}
+
+/* Map a folio with a leaf: a normal one, in a VM_MIXEDMAP. */
+static unsigned long map_folio(struct kunit *test, enum call_kind level)
+{
+	unsigned long start = boundary(test, level), pfn;
+	struct pagewalk_test *t = test->priv;
+
+	need_leaves(test, level);
+	t->folio = get_folio(test, level);
+	map(test, open_file(test, &folio_fops), start, entry_size(level), 0);
+	KUNIT_ASSERT_EQ(test, 0, read_fault(t, start));
+	KUNIT_ASSERT_EQ(test, find_leaf(t, start, &pfn), level);
+	return start;
+}
+#else
+static unsigned long map_folio(struct kunit *test, enum call_kind level)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+	return 0;
+}
+#endif
+
+static unsigned long map_huge_zero(struct kunit *test)
+{
+	unsigned long addr = ALIGN(somewhere(), PMD_SIZE), pfn = 0;
+	struct pagewalk_test *t = test->priv;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ||
+	    !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		kunit_skip(test, "no huge pages in this kernel");
+	map_anon(test, addr, PTRS_PER_PTE);
+	KUNIT_ASSERT_EQ(test, 0,
+			do_madvise(t->mm, addr, PMD_SIZE, MADV_HUGEPAGE));
+	KUNIT_ASSERT_EQ(test, 0, read_fault(t, addr));
+	if (find_leaf(t, addr, &pfn) != CALL_PMD || !is_huge_zero_pfn(pfn))
+		kunit_skip(test, "got no huge zero folio");
+	return addr;
+}
+
+/* The address of a leaf, or of a hole, that is as the parameter says */
+static unsigned long map_leaf_kind(struct kunit *test,
+				   const struct leaf_kind_param *param)
+{
+	unsigned long start = param->level == CALL_PTE ? somewhere() :
+							 boundary(test, param->level);
+	unsigned long size = entry_size(param->level);
+	struct pagewalk_test *t = test->priv;
+	struct file *file;
+
+	switch (param->kind) {
+	case LEAF_HOLE:
+		/* With a neighbour there is a table. */
+		map(test, NULL, start, 2 * size, 0);
+		fault_in(test, start + size);
+		return start;
+	case LEAF_NORMAL:
+		if (param->level == CALL_PMD)
+			return map_thp(test);
+		if (param->level == CALL_PUD)
+			return map_folio(test, param->level);
+		map_and_fault_in(test, start, 1);
+		return start;
+	case LEAF_ZERO:
+		if (param->level == CALL_PMD)
+			return map_huge_zero(test);
+		map_anon(test, start, 1);
+		KUNIT_ASSERT_EQ(test, 0, read_fault(t, start));
+		return start;
+	case LEAF_PFNMAP:
+	case LEAF_MIXEDMAP:
+		need_leaves(test, param->level);
+		file = param->kind == LEAF_PFNMAP ? open_pfn_file(test) :
+						    open_mixed_file(test);
+		if (param->kind == LEAF_MIXEDMAP && pfn_valid(t->pfn))
+			kunit_skip(test, "no PFN here that has no struct page");
+		map(test, file, start, size, 0);
+		fault_in_leaf(test, start, param->level);
+		return start;
+	case LEAF_MIGRATION:
+		if (param->level == CALL_PMD)
+			return map_thp(test);
+		map_and_fault_in(test, start, 1);
+		return start;
+	}
+	return 0;
+}
+
+/* Turn what is mapped into migration entries and look, meanwhile, at @addr. */
+static struct folio *look_while_migrating(struct pagewalk_test *t,
+					  unsigned long addr, bool *migrating,
+					  struct folio *(*look)(struct pagewalk_test *t,
+								unsigned long addr,
+								struct folio_walk *fw,
+								folio_walk_flags_t flags),
+					  struct folio_walk *fw)
+{
+	struct folio *folio, *found;
+	unsigned long pfn = 0;
+
+	*migrating = find_leaf(t, addr, &pfn) != CALL_HOLE;
+	if (!*migrating)
+		return NULL;
+	folio = pfn_folio(pfn);
+	folio_get(folio);
+	folio_lock(folio);
+	try_to_migrate(folio, 0);
+	*migrating = find_leaf(t, addr, &pfn) == CALL_HOLE;
+	found = look(t, addr, fw, FW_ZEROPAGE);
+	remove_migration_ptes(folio, folio, 0);
+	folio_unlock(folio);
+	folio_put(folio);
+	return found;
+}
+
+/* Look at @addr, with a check that a lock is held if, and only if, it's found. */
+static bool locks_are_right;
+
+static struct folio *walk_to_folio(struct pagewalk_test *t, unsigned long addr,
+				   struct folio_walk *fw,
+				   folio_walk_flags_t flags)
+{
+	struct vm_area_struct *vma;
+	struct folio *folio;
+	int before, during;
+
+	mmap_read_lock(t->mm);
+	vma = vma_lookup(t->mm, addr);
+	before = preempt_count();
+	folio = folio_walk_start(fw, vma, addr, flags);
+	during = preempt_count();
+	if (folio)
+		folio_walk_end(fw, vma);
+	locks_are_right = before == preempt_count();
+	if (IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		locks_are_right &= (during != before) == !!folio;
+	mmap_read_unlock(t->mm);
+	return folio;
+}
+
+static void folio_walk_to(struct kunit *test)
+{
+	static const enum folio_walk_level fw_level[] = {
+		[CALL_PTE] = FW_LEVEL_PTE,
+		[CALL_PMD] = FW_LEVEL_PMD,
+		[CALL_PUD] = FW_LEVEL_PUD,
+	};
+	const struct leaf_kind_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	struct folio_walk fw = { };
+	bool found, migrating = true;
+	struct folio *folio;
+	unsigned long addr, pfn = 0;
+
+	addr = map_leaf_kind(test, param);
+	if (param->level != CALL_PTE)
+		addr += 3 * PAGE_SIZE;
+	find_leaf(t, addr, &pfn);
+
+	if (param->kind == LEAF_MIGRATION)
+		folio = look_while_migrating(t, addr, &migrating, walk_to_folio, &fw);
+	else
+		folio = walk_to_folio(t, addr, &fw,
+				      param->ask_for_zero ? FW_ZEROPAGE : 0);
+	if (!migrating)
+		kunit_skip(test, "this page does not migrate");
+
+	found = param->kind == LEAF_NORMAL ||
+		(param->kind == LEAF_ZERO && param->ask_for_zero);
+	KUNIT_EXPECT_TRUE(test, locks_are_right);
+	KUNIT_EXPECT_EQ(test, !!folio, found);
+	if (!folio || !found)
+		return;
+	KUNIT_EXPECT_EQ(test, fw.level, fw_level[param->level]);
+	KUNIT_EXPECT_PTR_EQ(test, folio, pfn_folio(pfn));
+	if (param->kind == LEAF_ZERO)
+		KUNIT_EXPECT_NULL(test, fw.page);
+	else
+		KUNIT_EXPECT_EQ(test, page_to_pfn(fw.page), pfn +
+				(param->level != CALL_PTE ? 3 : 0));
+}
+
+struct normal_param {
+	const char *name;
+	vm_flags_t vm_flags;
+	/* The entry: special? with a struct page? what the VMA starts with? */
+	bool special;
+	bool valid;
+	bool linear;
+	/* Is it normal, by the special bit and without one? */
+	bool normal;
+	bool normal_without;
+};
+
+static const struct normal_param normal_params[] = {
+	{ "plain",		VM_SHARED | VM_MAYWRITE,
+	  false, true, false,	true, true },
+	{ "private",		VM_MAYWRITE,
+	  false, true, false,	true, true },
+	{ "pfnmap",		VM_PFNMAP | VM_SHARED | VM_MAYWRITE,
+	  true, true, false,	false, false },
+	{ "pfnmap_no_page",	VM_PFNMAP | VM_SHARED | VM_MAYWRITE,
+	  true, false, false,	false, false },
+	{ "pfnmap_cow",		VM_PFNMAP | VM_MAYWRITE,
+	  true, true, true,	false, false },
+	{ "pfnmap_cow_copied",	VM_PFNMAP | VM_MAYWRITE,
+	  false, true, false,	true, true },
+	{ "mixedmap",		VM_MIXEDMAP | VM_SHARED | VM_MAYWRITE,
+	  false, true, false,	true, true },
+	{ "mixedmap_special",	VM_MIXEDMAP | VM_SHARED | VM_MAYWRITE,
+	  true, true, false,	false, true },
+	{ "mixedmap_no_page",	VM_MIXEDMAP | VM_SHARED | VM_MAYWRITE,
+	  true, false, false,	false, false },
+};
+
+KUNIT_ARRAY_PARAM_DESC(normal, normal_params, name);
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/* A PFN that begins a leaf, with or without a struct page */
+static unsigned long some_pfn(struct kunit *test, unsigned long nr, bool valid)
+{
+	unsigned long pfn;
+
+	if (!valid) {
+		if (pfn_valid(FAKE_PFN))
+			kunit_skip(test, "no PFN here that has no struct page");
+		return FAKE_PFN;
+	}
+	for (pfn = 0; pfn <= highest_memmap_pfn; pfn += nr)
+		if (pfn_valid(pfn) && !is_zero_pfn(pfn) && !is_huge_zero_pfn(pfn))
+			return pfn;
+	kunit_skip(test, "no PFN here that has a struct page");
+	return 0;
+}
+
+/* An entry that is not mapped anywhere, for there is no way to get all these. */
+static void expect_normal(struct kunit *test, enum call_kind level, bool has_bit)
+{
+	const struct normal_param *param = test->param_value;
+	unsigned long nr = entry_size(level) / PAGE_SIZE;
+	unsigned long pfn = some_pfn(test, nr, param->valid);
+	unsigned long addr = ALIGN(somewhere(), entry_size(level));
+	bool normal = has_bit ? param->normal : param->normal_without;
+	pgprot_t prot = vm_get_page_prot(VM_READ | VM_SHARED);
+	struct vm_area_struct *vma;
+	struct page *page;
+
+	vma = kunit_kzalloc(test, sizeof(*vma), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, vma);
+	vma->vm_start = addr;
+	vma->vm_end = addr + entry_size(level);
+	vma->vm_pgoff = param->linear ? pfn : pfn + nr;
+	vm_flags_init(vma, param->vm_flags);
+
+	if (level == CALL_PMD) {
+		pmd_t pmd = pmd_mkhuge(pfn_pmd(pfn, prot));
+
+		if (param->special)
+			pmd = pmd_mkspecial(pmd);
+		page = vm_normal_page_pmd(vma, addr, pmd);
+	} else {
+#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
+		pud_t pud = pud_mkhuge(pfn_pud(pfn, prot));
+
+		if (param->special)
+			pud = pud_mkspecial(pud);
+		page = vm_normal_page_pud(vma, addr, pud);
+#else
+		kunit_skip(test, "no PUD leaves here");
+#endif
+	}
+	if (normal)
+		KUNIT_EXPECT_PTR_EQ(test, page, pfn_to_page(pfn));
+	else
+		KUNIT_EXPECT_NULL(test, page);
+}
+
+static void normal_page_of_a_pmd(struct kunit *test)
+{
+	expect_normal(test, CALL_PMD, IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP));
+}
+
+static void normal_page_of_a_pud(struct kunit *test)
+{
+	expect_normal(test, CALL_PUD, IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP));
+}
+
+static void huge_zero_folio_is_not_normal(struct kunit *test)
+{
+	unsigned long addr = map_huge_zero(test);
+	struct pagewalk_test *t = test->priv;
+	struct page *page;
+	pmd_t pmd;
+
+	mmap_read_lock(t->mm);
+	pmd = pmdp_get(mm_find_pmd(t->mm, addr));
+	page = vm_normal_page_pmd(vma_lookup(t->mm, addr), addr, pmd);
+	mmap_read_unlock(t->mm);
+	KUNIT_EXPECT_NULL(test, page);
+}
+#else
+static void normal_page_of_a_pmd(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+
+static void normal_page_of_a_pud(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+
+static void huge_zero_folio_is_not_normal(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+#endif
+
+static void gup_takes_huge_zero_folio(struct kunit *test)
+{
+	unsigned long addr = map_huge_zero(test) + 3 * PAGE_SIZE, pfn = 0;
+	struct pagewalk_test *t = test->priv;
+	struct page *page = NULL;
+	long ret;
+
+	find_leaf(t, addr, &pfn);
+	mmap_read_lock(t->mm);
+	ret = get_user_pages(addr, 1, 0, &page);
+	mmap_read_unlock(t->mm);
+	KUNIT_ASSERT_EQ(test, ret, 1);
+	KUNIT_EXPECT_EQ(test, page_to_pfn(page), pfn + 3);
+	put_page(page);
+}
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+/* Normal leaves in a VM_MIXEDMAP hold a reference, however they go. */
+static void normal_leaf_drops_its_folio(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	unsigned long start = map_folio(test, param->level);
+	struct pagewalk_test *t = test->priv;
+	struct vm_area_struct *vma;
+	int before, split, again, zapped;
+	pud_t *pudp;
+
+	before = folio_ref_count(t->folio);
+	mmap_write_lock(t->mm);
+	vma = vma_lookup(t->mm, start);
+	vma_start_write(vma);
+	pudp = pud_offset(p4d_offset(pgd_offset(t->mm, start), start), start);
+	if (param->level == CALL_PMD)
+		split_huge_pmd(vma, pmd_offset(pudp, start), start);
+	else
+		split_huge_pud(vma, pudp, start);
+	mmap_write_unlock(t->mm);
+	split = folio_ref_count(t->folio);
+	KUNIT_EXPECT_EQ(test, 0, read_fault(t, start));
+	again = folio_ref_count(t->folio);
+	KUNIT_EXPECT_EQ(test, 0, vm_munmap(start, entry_size(param->level)));
+	zapped = folio_ref_count(t->folio);
+
+	KUNIT_EXPECT_EQ(test, before, 2);
+	KUNIT_EXPECT_EQ(test, split, 1);
+	KUNIT_EXPECT_EQ(test, again, 2);
+	KUNIT_EXPECT_EQ(test, zapped, 1);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(t->folio), 0);
+	/* What was leaked will not be freed: it is still "mapped". */
+}
+#else
+static void normal_leaf_drops_its_folio(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+#endif
+
+/*
+ * fork() looks at the PMD leaf of a PFN mapping, then waits for the lock of its
+ * table, while somebody who goes by the i_mmap_rwsem clears the leaf. That must
+ * not come back in the child.
+ */
+
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+struct forker {
+	struct mm_struct *dst_mm, *src_mm;
+	struct vm_area_struct *dst_vma, *src_vma;
+	pmd_t *dst_pmdp, *src_pmdp;
+	unsigned long addr;
+	struct completion done;
+	bool go;
+	int ret;
+};
+
+static int copy_leaf(void *arg)
+{
+	struct forker *f = arg;
+
+	while (!READ_ONCE(f->go))
+		cond_resched();
+	f->ret = copy_huge_pmd(f->dst_mm, f->src_mm, f->dst_pmdp, f->src_pmdp,
+			       f->addr, f->dst_vma, f->src_vma);
+	complete(&f->done);
+	return 0;
+}
+
+static void fork_looks_again(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	struct file *file = open_pfn_file(test);
+	struct forker f = { .src_mm = t->mm };
+	struct task_struct *task;
+	spinlock_t *ptl;
+	unsigned int cpu;
+	p4d_t *p4dp;
+	pud_t *pudp = NULL;
+
+	need_leaves(test, CALL_PMD);
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "there is but one CPU");
+	if (arch_needs_pgtable_deposit())
+		kunit_skip(test, "a leaf has a table here, and cannot just be cleared");
+
+	f.addr = boundary(test, CALL_PMD);
+	map(test, file, f.addr, PMD_SIZE, 0);
+	fault_in_leaf(test, f.addr, CALL_PMD);
+	f.dst_mm = map_elsewhere(test, file, f.addr, PMD_SIZE, 0, PROT_READ);
+	mmap_read_lock(f.src_mm);
+	f.src_vma = vma_lookup(f.src_mm, f.addr);
+	f.src_pmdp = mm_find_pmd(f.src_mm, f.addr);
+	mmap_read_unlock(f.src_mm);
+	mmap_read_lock(f.dst_mm);
+	f.dst_vma = vma_lookup(f.dst_mm, f.addr);
+	p4dp = p4d_alloc(f.dst_mm, pgd_offset(f.dst_mm, f.addr), f.addr);
+	if (p4dp)
+		pudp = pud_alloc(f.dst_mm, p4dp, f.addr);
+	if (pudp)
+		f.dst_pmdp = pmd_alloc(f.dst_mm, pudp, f.addr);
+	mmap_read_unlock(f.dst_mm);
+	KUNIT_ASSERT_NOT_NULL(test, f.src_pmdp);
+	KUNIT_ASSERT_NOT_NULL(test, f.dst_pmdp);
+
+	init_completion(&f.done);
+	task = kthread_create(copy_leaf, &f, "pagewalk");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	migrate_disable();
+	cpu = cpumask_any_but(cpu_online_mask, smp_processor_id());
+	kthread_bind(task, cpu);
+	wake_up_process(task);
+	ptl = pmd_lock(f.src_mm, f.src_pmdp);
+	WRITE_ONCE(f.go, true);
+	mdelay(50);
+	pmdp_huge_get_and_clear(f.src_mm, f.addr, f.src_pmdp);
+	spin_unlock(ptl);
+	migrate_enable();
+	wait_for_completion(&f.done);
+
+	KUNIT_EXPECT_EQ(test, f.ret, -EAGAIN);
+	KUNIT_EXPECT_TRUE(test, pmd_none(pmdp_get(f.dst_pmdp)));
+}
+#else
+static void fork_looks_again(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+#endif
+
+/* vmf_insert_pfn() and its siblings: mistakes of a driver */
+
+struct mistake_param {
+	enum call_kind level;
+	enum mistake mistake;
+	const char *name;
+};
+
+static const struct mistake_param mistake_params[] = {
+	{ CALL_PMD, MISALIGNED,		"pmd_misaligned" },
+	{ CALL_PUD, MISALIGNED,		"pud_misaligned" },
+	{ CALL_PMD, BEYOND_VMA,		"pmd_beyond_vma" },
+	{ CALL_PUD, BEYOND_VMA,		"pud_beyond_vma" },
+	{ CALL_PTE, NO_PFNMAP,		"pte_no_pfnmap" },
+	{ CALL_PTE, BOTH_MAPS,		"pte_both_maps" },
+	{ CALL_PTE, PRIVATE_PFNMAP,	"pte_private_pfnmap" },
+	{ CALL_PTE, PFN_HAS_PAGE,	"pte_pfn_has_page" },
+	{ CALL_PMD, NO_PFNMAP,		"pmd_no_pfnmap" },
+	{ CALL_PMD, BOTH_MAPS,		"pmd_both_maps" },
+	{ CALL_PMD, PRIVATE_PFNMAP,	"pmd_private_pfnmap" },
+	{ CALL_PUD, NO_PFNMAP,		"pud_no_pfnmap" },
+	{ CALL_PUD, BOTH_MAPS,		"pud_both_maps" },
+	{ CALL_PUD, PRIVATE_PFNMAP,	"pud_private_pfnmap" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(mistake, mistake_params, name);
+
+static int mistaken_mmap_prepare(struct vm_area_desc *desc)
+{
+	struct pagewalk_test *t = desc->file->private_data;
+
+	desc->vm_ops = &pfn_vm_ops;
+	desc->private_data = t;
+	vma_desc_set_flags(desc, VMA_DONTEXPAND_BIT, VMA_HUGEPAGE_BIT);
+	if (t->mistake != NO_PFNMAP && t->mistake != PFN_HAS_PAGE)
+		vma_desc_set_flags(desc, VMA_PFNMAP_BIT);
+	if (t->mistake == BOTH_MAPS || t->mistake == PFN_HAS_PAGE)
+		vma_desc_set_flags(desc, VMA_MIXEDMAP_BIT);
+	return 0;
+}
+
+static const struct file_operations mistaken_fops = {
+	.owner = THIS_MODULE,
+	.mmap_prepare = mistaken_mmap_prepare,
+};
+
+static vm_fault_t insert_mistaken(struct pagewalk_test *t, unsigned long addr,
+				  enum call_kind level)
+{
+	struct vm_fault vmf = {
+		.vma = vma_lookup(t->mm, addr),
+		.address = addr,
+		.flags = FAULT_FLAG_WRITE,
+	};
+
+	vmf.pud = pud_offset(p4d_offset(pgd_offset(t->mm, addr), addr), addr);
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) && level == CALL_PUD)
+		return vmf_insert_pfn_pud(&vmf, t->pfn, true);
+	vmf.pmd = pmd_offset(vmf.pud, addr);
+	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) && level == CALL_PMD)
+		return vmf_insert_pfn_pmd(&vmf, t->pfn, true);
+	return vmf_insert_pfn(vmf.vma, addr, t->pfn);
+}
+
+/* The last one: what is refused used to be a BUG. */
+static void insert_pfn_refuses(struct kunit *test)
+{
+	const struct mistake_param *param = test->param_value;
+	unsigned long size = entry_size(param->level), ret, pfn;
+	unsigned long start = param->level == CALL_PTE ? somewhere() :
+							 boundary(test, param->level);
+	struct pagewalk_test *t = test->priv;
+	enum call_kind level = CALL_HOLE;
+	vm_fault_t fault = 0;
+	struct file *file;
+
+	need_leaves(test, param->level);
+	t->mistake = param->mistake;
+	file = open_file(test, &mistaken_fops);
+	if (param->mistake == MISALIGNED)
+		t->pfn++;
+	if (param->mistake == PFN_HAS_PAGE)
+		t->pfn = page_to_pfn(ZERO_PAGE(0));
+	size = param->mistake == BEYOND_VMA ? PAGE_SIZE : 2 * size;
+	ret = kunit_vm_mmap(test, file, start, size, PROT_READ | PROT_WRITE,
+			    MAP_FIXED_NOREPLACE | MAP_NORESERVE |
+			    (param->mistake == PRIVATE_PFNMAP ? MAP_PRIVATE :
+								MAP_SHARED), 0);
+	KUNIT_ASSERT_EQ(test, ret, start);
+	/* Something close by, so that there are tables. */
+	map_and_fault_in(test, start - PAGE_SIZE, 1);
+
+	mmap_read_lock(t->mm);
+	kunit_warning_suppress(test) {
+		fault = insert_mistaken(t, start, param->level);
+	}
+	mmap_read_unlock(t->mm);
+	level = find_leaf(t, start, &pfn);
+	KUNIT_EXPECT_EQ(test, fault, VM_FAULT_SIGBUS);
+	KUNIT_EXPECT_EQ(test, level, CALL_HOLE);
+}
+
 static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(map_nothing),
 	KUNIT_CASE_PARAM(walk_order, level_gen_params),
@@ -3234,10 +4697,17 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(mapping_nothing_far_out),
 	KUNIT_CASE(mapping_skips_only_one_vma),
 	KUNIT_CASE(mapping_skips_pfnmap),
+	KUNIT_CASE(mapping_tells_test_walk_the_range),
+	KUNIT_CASE(mapping_pfnmap_is_a_hole),
+	KUNIT_CASE(mapping_refuses_hugetlb_entry),
+	KUNIT_CASE(mapping_at_the_top),
 	KUNIT_CASE(mapping_negative_ends_walk),
 	KUNIT_CASE(mapping_test_walk_negative_ends_walk),
 	KUNIT_CASE(dirty_helpers_keep_swap_pte),
 	KUNIT_CASE(dirty_helpers_keep_migration_pmd),
+	KUNIT_CASE_PARAM(dirty_helpers_take_leaves, leaf_map_gen_params),
+	KUNIT_CASE_PARAM(dirty_helpers_cut_leaves, leaf_map_gen_params),
+	KUNIT_CASE_SLOW(no_dirty_page_is_lost),
 	KUNIT_CASE(guard_remove_keeps_migration_pmd),
 	KUNIT_CASE_PARAM(prot_none_asks_for_leaf, leaf_gen_params),
 	KUNIT_CASE_PARAM(prot_none_keeps_leaf, leaf_gen_params),
@@ -3253,7 +4723,16 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(pud_leaf_moves_askew),
 	KUNIT_CASE(pud_leaf_loses_a_pmd),
 	KUNIT_CASE(pud_leaf_loses_a_page),
+	KUNIT_CASE_PARAM(huge_lock_wants_a_lock, huge_leaf_gen_params),
+	KUNIT_CASE_PARAM(folio_walk_to, leaf_kind_gen_params),
+	KUNIT_CASE_PARAM(normal_page_of_a_pmd, normal_gen_params),
+	KUNIT_CASE_PARAM(normal_page_of_a_pud, normal_gen_params),
+	KUNIT_CASE(huge_zero_folio_is_not_normal),
+	KUNIT_CASE(gup_takes_huge_zero_folio),
+	KUNIT_CASE_PARAM(normal_leaf_drops_its_folio, huge_leaf_gen_params),
 	KUNIT_CASE(install_alone),
+	KUNIT_CASE(fork_looks_again),
+	KUNIT_CASE_PARAM(insert_pfn_refuses, mistake_gen_params),
 	{}
 };
 

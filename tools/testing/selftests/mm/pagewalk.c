@@ -32,6 +32,7 @@
 #include <linux/memfd.h>
 #include <linux/mempolicy.h>
 #include <linux/mount.h>
+#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <linux/vfio.h>
 #include <sys/ioctl.h>
@@ -45,6 +46,7 @@
 #include <sys/wait.h>
 
 #include <lib/test_hmm_uapi.h>
+#include <mm/gup_test.h>
 #include "kselftest_harness.h"
 #include "hugepage_settings.h"
 #include "vm_util.h"
@@ -1552,6 +1554,282 @@ TEST_F(pagewalk, fork)
 	EXPECT_EQ(waitpid(pid, &status, 0), pid);
 	report(_metadata, m, touch(m), status ? WRONG : RIGHT, "child %s",
 	       status ? "does not see the same" : "sees the same");
+}
+
+/*
+ * Special leaves: memory of a device, at each level, is mapped for the CPU to
+ * access and for nobody to take a page from.
+ */
+
+FIXTURE(special)
+{
+	struct mapping m;
+};
+
+FIXTURE_VARIANT(special)
+{
+	struct mapping m;
+};
+
+FIXTURE_VARIANT_ADD(special, vfio_1g)
+{
+	.m = { "vfio_1g", VFIO, GB1, 2 },
+};
+
+FIXTURE_VARIANT_ADD(special, vfio_2m)
+{
+	.m = { "vfio_2m", VFIO, MB2, 64 },
+};
+
+FIXTURE_VARIANT_ADD(special, vfio_4k)
+{
+	.m = { "vfio_4k", VFIO, KB4, 4096 },
+};
+
+FIXTURE_SETUP(special)
+{
+	self->m = variant->m;
+	map_leaves(_metadata, &self->m);
+}
+
+FIXTURE_TEARDOWN(special)
+{
+}
+
+/* Somewhere in the second leaf, not at its start unless it is a page */
+static char *inside(const struct mapping *m)
+{
+	return m->addr + m->leaf + (m->leaf > KB4 ? 3 * KB4 : 0);
+}
+
+static char *map_small(struct __test_metadata *_metadata)
+{
+	char *page = mmap(NULL, KB4, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(page, MAP_FAILED);
+	*page = 1;
+	return page;
+}
+
+/* The pages that an ioctl of gup_test got at @addr, of one */
+static long gup_pages(int fd, unsigned long cmd, char *addr, unsigned int flags)
+{
+	struct gup_test gup = {
+		.addr = (unsigned long)addr,
+		.size = KB4,
+		.nr_pages_per_call = 1,
+		.gup_flags = flags,
+	};
+
+	if (ioctl(fd, cmd, &gup))
+		return -errno;
+	return gup.size / KB4;
+}
+
+static void report_gup(struct __test_metadata *_metadata, struct mapping *m,
+		       unsigned long cmd)
+{
+	int fd = open("/sys/kernel/debug/gup_test", O_RDWR);
+	long nr[2], control;
+
+	if (fd < 0)
+		SKIP(return, "no gup_test in debugfs: %s", strerror(errno));
+	control = gup_pages(fd, cmd, map_small(_metadata), 1);
+	for (unsigned int write = 0; write < 2; write++)
+		nr[write] = gup_pages(fd, cmd, inside(m), write);
+	close(fd);
+	ASSERT_EQ(control, 1);
+	report(_metadata, m, touch(m), nr[0] > 0 || nr[1] > 0 ? WRONG : RIGHT,
+	       "%ld and %ld pages", nr[0], nr[1]);
+}
+
+TEST_F(special, gup)
+{
+	report_gup(_metadata, &self->m, GUP_BASIC_TEST);
+}
+
+TEST_F(special, gup_fast)
+{
+	report_gup(_metadata, &self->m, GUP_FAST_BENCHMARK);
+}
+
+TEST_F(special, pin)
+{
+	report_gup(_metadata, &self->m, PIN_BASIC_TEST);
+}
+
+TEST_F(special, pin_fast)
+{
+	report_gup(_metadata, &self->m, PIN_FAST_BENCHMARK);
+}
+
+/* This one tells the error. */
+TEST_F(special, pin_longterm)
+{
+	struct mapping *m = &self->m;
+	int fd = open("/sys/kernel/debug/gup_test", O_RDWR);
+	struct pin_longterm_test args = {
+		.addr = (unsigned long)map_small(_metadata),
+		.size = KB4,
+	};
+	int ret, err = 0;
+
+	if (fd < 0)
+		SKIP(return, "no gup_test in debugfs: %s", strerror(errno));
+	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_START, &args), 0);
+	ASSERT_EQ(ioctl(fd, PIN_LONGTERM_TEST_STOP), 0);
+
+	args.addr = (unsigned long)inside(m);
+	for (args.flags = 0; args.flags < 4 && !err; args.flags++) {
+		ret = ioctl(fd, PIN_LONGTERM_TEST_START, &args);
+		if (!ret)
+			ioctl(fd, PIN_LONGTERM_TEST_STOP);
+		if (!ret || errno != EFAULT)
+			err = ret ? errno : -1;
+	}
+	close(fd);
+	report(_metadata, m, touch(m), err ? WRONG : RIGHT, "flags %u: %s",
+	       args.flags, err == -1 ? "done" : strerror(err ?: EFAULT));
+}
+
+TEST_F(special, process_vm)
+{
+	struct mapping *m = &self->m;
+	char buf[16] = "";
+	struct iovec local = { buf, sizeof(buf) };
+	struct iovec remote = { inside(m), sizeof(buf) };
+	int read_err, write_err;
+	ssize_t ret;
+
+	if (process_vm_readv(getpid(), NULL, 0, NULL, 0, 0))
+		SKIP(return, "no process_vm_readv(): %s", strerror(errno));
+	ret = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	read_err = ret < 0 ? errno : 0;
+	ret = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	write_err = ret < 0 ? errno : 0;
+	report(_metadata, m, touch(m),
+	       read_err == EFAULT && write_err == EFAULT ? RIGHT : WRONG,
+	       "read: %s, write: %s", strerror(read_err), strerror(write_err));
+}
+
+/* Without ->access() in the driver there is no other way than by a page. */
+TEST_F(special, proc_mem)
+{
+	struct mapping *m = &self->m;
+	int fd = open("/proc/self/mem", O_RDWR), err;
+	char buf[16] = "";
+
+	ASSERT_GE(fd, 0);
+	err = pread(fd, buf, sizeof(buf), (off_t)inside(m)) < 0 ? errno : 0;
+	if (err == EIO)
+		err = pwrite(fd, buf, sizeof(buf), (off_t)inside(m)) < 0 ? errno : 0;
+	close(fd);
+	report(_metadata, m, touch(m), err == EIO ? RIGHT : WRONG, "%s",
+	       strerror(err));
+}
+
+TEST_F(special, vmsplice)
+{
+	struct mapping *m = &self->m;
+	struct iovec iov = { inside(m), 16 };
+	int fds[2], err;
+
+	ASSERT_EQ(pipe(fds), 0);
+	err = vmsplice(fds[1], &iov, 1, 0) < 0 ? errno : 0;
+	close(fds[0]);
+	close(fds[1]);
+	report(_metadata, m, touch(m), err == EFAULT ? RIGHT : WRONG, "%s",
+	       strerror(err));
+}
+
+/* Where is it? Nowhere (ENOENT). Move it! There is nothing to move (EFAULT). */
+TEST_F(special, move_pages)
+{
+	struct mapping *m = &self->m;
+	void *addr[2] = { inside(m), map_small(_metadata) };
+	int status[2] = { 42, 42 }, moved[2] = { 42, 42 }, nodes[2] = { 0, 0 };
+
+	if (syscall(__NR_move_pages, 0, 0, NULL, NULL, NULL, 0))
+		SKIP(return, "no move_pages(): %s", strerror(errno));
+	ASSERT_EQ(syscall(__NR_move_pages, 0, 2, addr, NULL, status, 0), 0);
+	ASSERT_GE(status[1], 0);
+	syscall(__NR_move_pages, 0, 2, addr, nodes, moved, MPOL_MF_MOVE_ALL);
+	report(_metadata, m, touch(m),
+	       status[0] == -ENOENT && moved[0] == -EFAULT ? RIGHT : WRONG,
+	       "query: %d, move: %d", status[0], moved[0]);
+}
+
+TEST_F_TIMEOUT(special, ksm_merges_nothing, 120)
+{
+	struct mapping *m = &self->m;
+	char *pages = mmap(NULL, 2 * KB4, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long nr;
+
+	ASSERT_NE(pages, MAP_FAILED);
+	if (access("/sys/kernel/mm/ksm/run", W_OK))
+		SKIP(return, "no KSM");
+	/* What it can merge are two pages of ours. */
+	memset(pages, 42, 2 * KB4);
+	ASSERT_EQ(madvise(pages, 2 * KB4, MADV_MERGEABLE), 0);
+	EXPECT_EQ(madvise(m->addr, m->size, MADV_MERGEABLE), 0);
+	EXPECT_EQ(ksm_start(), 0);
+	nr = ksm_get_self_merging_pages();
+	EXPECT_EQ(ksm_stop(), 0);
+	report(_metadata, m, touch(m), nr == 2 ? RIGHT : WRONG, "%ld pages", nr);
+}
+
+/*
+ * A probe is an instruction in a page, and the file of a device has none. To
+ * set one in another mapping of ours, to see that probes can be set.
+ */
+static int open_uprobe(const char *path, int type)
+{
+	struct perf_event_attr attr = {
+		.type = type,
+		.size = sizeof(attr),
+		.uprobe_path = (unsigned long)path,
+		.disabled = 1,
+	};
+	int fd = syscall(__NR_perf_event_open, &attr, 0, -1, -1, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+TEST_F(special, uprobe)
+{
+	const char *pmu = "/sys/bus/event_source/devices/uprobe/type";
+	struct mapping *m = &self->m;
+	int type = -1, control, fd;
+	char line[512], path[64] = "";
+	FILE *f = fopen(pmu, "r");
+
+	if (!f || fscanf(f, "%d", &type) != 1)
+		SKIP(return, "no uprobes in perf");
+	fclose(f);
+	control = open_uprobe("/proc/self/exe", type);
+	if (control < 0)
+		SKIP(return, "no uprobe to be had: %s", strerror(-control));
+	close(control);
+
+	/* The file of the mapping */
+	f = fopen("/proc/self/maps", "r");
+	ASSERT_NE(f, NULL);
+	while (!path[0] && fgets(line, sizeof(line), f)) {
+		unsigned long start, end;
+
+		if (sscanf(line, "%lx-%lx", &start, &end) == 2 &&
+		    start == (unsigned long)m->addr)
+			snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx",
+				 start, end);
+	}
+	fclose(f);
+	ASSERT_NE(path[0], 0);
+	fd = open_uprobe(path, type);
+	report(_metadata, m, touch(m),
+	       fd == -EINVAL || fd == -EIO ? RIGHT : WRONG, "%s",
+	       strerror(fd < 0 ? -fd : 0));
 }
 
 /*
