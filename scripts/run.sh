@@ -12,6 +12,14 @@ s=$top/scripts
 binary=$linux/.obj-run/ksft/pagewalk
 [ -e "$binary" ] || die 2 "the series has no tools/testing/selftests/mm/pagewalk.c: nothing to run"
 
+# What was seen with the same kernels, tests and scripts need not be seen again.
+state=$(cd "$top" && cat "$base/.obj-run/state" "$linux/.obj-run/state" scripts/* tests/* 2>/dev/null | sha256sum)
+last=$B/results/run/latest
+if [ ! "${FORCE-}" ] && [ "$state" = "$(cat "$last/state" 2>/dev/null)" ]; then
+	cat "$last/said" "$last/table"
+	say "nothing has changed since $(readlink "$last"), FORCE=1 boots again"
+	exit 0
+fi
 out=$(new_result run)
 say "booting both kernels (about a minute), logs in $out"
 pids=''
@@ -29,16 +37,21 @@ sed -n 's/^qemu/  &/p' "$out/base.log"
 for p in $pids; do
 	wait "$p" || { cat "$out"/*.log >&2; die 2 "a boot could not be started"; }
 done
-printf 'patched kernel: '
-"$s/judge.py" --expect "$top/tests/selftests.expected" --allow "$top/tests/splats.allowed" \
-	"$out"/series/[0-9]* "$out"/series-l1tf/[0-9]* || worse $?
-printf 'base kernel, what tests/base.fails names must fail: '
-"$s/judge.py" --fail "$(grep -v '^#' "$top/tests/base.fails")" "$out"/base/[0-9]* || worse $?
-printf 'base kernel, CPU with L1TF: '
-"$s/judge.py" --fail 'pagewalk.vfio_[12]?.mprotect_none' "$out"/base-l1tf/[0-9]* || worse $?
+said() {
+	printf 'patched kernel: '
+	"$s/judge.py" --expect "$top/tests/selftests.expected" --allow "$top/tests/splats.allowed" \
+		"$out"/series/[0-9]* "$out"/series-l1tf/[0-9]* || worse $?
+	printf 'base kernel, what tests/base.fails names must fail: '
+	"$s/judge.py" --fail "$(grep -v '^#' "$top/tests/base.fails")" "$out"/base/[0-9]* || worse $?
+	printf 'base kernel, CPU with L1TF: '
+	"$s/judge.py" --fail 'pagewalk.vfio_[12]?.mprotect_none' "$out"/base-l1tf/[0-9]* || worse $?
+}
+said >"$out/said"
+cat "$out/said"
 echo
 "$s/table.py" 'What readers of page tables do to huge leaves' "" "$out/base" "$out/series" \
 	@L1TF "$out/base-l1tf" "$out/series-l1tf" >"$out/table" || worse 1
 cat "$out/table"
+[ "$worst" != 0 ] || echo "$state" >"$out/state"
 finish_result "$out" table
 exit "$worst"

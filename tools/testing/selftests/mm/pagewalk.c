@@ -1919,6 +1919,8 @@ TEST_F_TIMEOUT(ksm, unmerges_all, 120)
  * be told where.
  */
 
+#define UNPOISON	"/sys/kernel/debug/hwpoison/unpoison-pfn"
+
 FIXTURE(hwpoison)
 {
 	struct mapping m;
@@ -1972,6 +1974,8 @@ TEST_F(hwpoison, met_again)
 
 	if (geteuid())
 		SKIP(return, "not for us");
+	if (access(UNPOISON, W_OK) && !devices_allowed())
+		SKIP(return, "no %s: it would need a reboot", UNPOISON);
 	fd = open("/proc/self/pagemap", O_RDONLY);
 	ASSERT_GE(fd, 0);
 	pfn = pagemap_get_pfn(fd, addr);
@@ -1998,7 +2002,14 @@ TEST_F(hwpoison, met_again)
 		_metadata->exit_code = KSFT_SKIP;
 	}
 
-	/* Where the kernel can take it back; otherwise a page less. */
+	/* A THP with it can be had again. If it stays poisoned, keep it. */
+	if (access(UNPOISON, W_OK) && !fork()) {
+		setsid();
+		for (fd = 0; fd < 3; fd++)
+			close(fd);
+		for (;;)
+			pause();
+	}
 	close(pipefd[0]);
 	close(pipefd[1]);
 	close(fd);
