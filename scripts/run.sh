@@ -3,6 +3,7 @@
 # Usage: run.sh
 # Boots the base and the patched kernel, both with configs/run.config, runs
 # the kselftest "pagewalk" in each and prints side by side what it measured.
+# Where nothing has changed since it passed, prints that; FORCE=1 boots again.
 
 . "$(dirname "$0")/common.sh"
 
