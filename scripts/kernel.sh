@@ -35,7 +35,7 @@ mk() {	# in a subshell: what a signal is to end is make itself
 		"$@" 9>&-
 }
 export CCACHE_DIR="$B/ccache" CCACHE_DEPEND=1
-steps=$(cat "$B/logs/steps" 2>/dev/null || echo 1700)
+steps=$(cat "$B/logs/steps" 2>/dev/null || echo 900)
 start=$(date +%s)
 if [ "$(cat "$obj/fragment" "$src/Makefile" | cksum)" != "$(cat "$obj/configured" 2>/dev/null)" ] ||
 	! (mk -s olddefconfig) >"$log" 2>&1; then
@@ -74,6 +74,6 @@ if [ -e "$ksft/pagewalk.c" ]; then
 		>>"$log" 2>&1 || die 2 "building the kselftest failed, see $log"
 fi
 n=$(grep -c '^  [A-Z]' "$log" || :)
-[ "$n" -lt 1000 ] || echo "$n" >"$B/logs/steps"
+[ "$n" -lt 500 ] || echo "$n" >"$B/logs/steps"
 echo "$state" >"$obj/state"
 say "built ${src##*/} (${obj##*.obj-}) in $(($(date +%s) - start)) s"
