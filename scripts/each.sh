@@ -2,26 +2,26 @@
 # SPDX-License-Identifier: GPL-2.0
 # Usage: each.sh [PATCH]
 # For every patch, or those from PATCH on: the C files that the series touches
-# build with W=1 and no new warning, the debug kernel builds, and its KUnit
-# suite, if it has one yet, passes.
+# build with W=1 and no new warning, the kernel builds, and its KUnit suite, if
+# it has one yet, passes. A tree that has passed is not built again (FORCE=1: it
+# is), so that this can be interrupted and goes on where it was.
 
 . "$(dirname "$0")/common.sh"
 
 s=$top/scripts
 out=$(new_result each)
+passed=$B/each
 use_scratch base
 w1=$scratch/.obj-w1
 files=$(git -C "$linux" diff --name-only base series -- 'mm/*.c' 'fs/*.c' 'lib/*.c' 'kernel/*.c' 'arch/x86/*.c')
-mkdir -p "$w1"
+mkdir -p "$w1" "$passed"
 export CCACHE_DIR="$B/ccache" CCACHE_DEPEND=1
 
-warnings() {	# -> the W=1 warnings, without line numbers, one a line
+warnings() {	# -> the W=1 warnings of what is built, without line numbers, one a line
 	objs=''
 	for f in $files; do
 		[ ! -e "$scratch/$f" ] || objs="$objs ${f%.c}.o"
 	done
-	# shellcheck disable=SC2086
-	(cd "$w1" && rm -f $objs)
 	# shellcheck disable=SC2086
 	make -s -C "$scratch" O="$w1" CC='ccache gcc' -j"$J" W=1 $objs >"$out/w1.log" 2>&1 ||
 		return 1
@@ -30,11 +30,18 @@ warnings() {	# -> the W=1 warnings, without line numbers, one a line
 
 say "building the touched files of base with W=1"
 cat "$top/configs/run.config" "$top/configs/test.config" >"$w1/fragment"
-make -s -C "$scratch" O="$w1" CC='ccache gcc' KCONFIG_ALLCONFIG="$w1/fragment" \
-	allnoconfig >"$out/w1.log" 2>&1 || die 2 "configuring failed, see $out/w1.log"
+{ make -s -C "$scratch" O="$w1" CC='ccache gcc' KCONFIG_ALLCONFIG="$w1/fragment" allnoconfig &&
+	find "$w1" -name '*.o' -exec rm {} +; } >"$out/w1.log" 2>&1 ||
+	die 2 "configuring failed, see $out/w1.log"
 warnings >"$out/known" || die 2 "base does not build with W=1, see $out/w1.log"
 for p in $(series | sed -n "/^[0-9]*-*${1-}/,\$p"); do
-	git -C "$scratch" checkout -q -f --detach "$(commit_of "$p")"
+	commit=$(commit_of "$p")
+	id=$({ git -C "$linux" rev-parse "$commit^{tree}"; cat "$top/configs/"*; } | sha256sum | cut -c1-40)
+	if [ -e "$passed/$id" ] && [ -z "${FORCE-}" ]; then
+		echo "[PASS] $p (before)"
+		continue
+	fi
+	git -C "$scratch" checkout -q -f --detach "$commit"
 	why=''
 	frag=''
 	[ ! -e "$scratch/lib/tests/pagewalk_kunit.c" ] || frag=kunit.config
@@ -42,10 +49,10 @@ for p in $(series | sed -n "/^[0-9]*-*${1-}/,\$p"); do
 		why="does not build with W=1, see $out/$p.log"
 	elif new=$(grep -vxFf "$out/known" "$out/new"); then
 		why="new warning: $(echo "$new" | head -n 1)"
-	elif ! "$s/kernel.sh" "$scratch" test run.config test.config $frag >"$out/build" 2>&1; then
+	elif ! "$s/kernel.sh" "$scratch" kunit run.config $frag >"$out/build" 2>&1; then
 		why=$(tail -n 1 "$out/build")
 	elif [ "$frag" ]; then
-		APPEND='panic_on_warn=1 kunit.enable=1 kunit.autorun=1' "$s/boot.sh" "$scratch/.obj-test" \
+		APPEND='panic_on_warn=1 kunit.enable=1 kunit.autorun=1' "$s/boot.sh" "$scratch/.obj-kunit" \
 			"$out/${p%.patch}" 'cat /sys/kernel/debug/kunit/*/results' >/dev/null
 		"$s/judge.py" --allow "$top/tests/splats.allowed" "$out/${p%.patch}" \
 			>"$out/judge" || why="KUnit: $(sed -n 2p "$out/judge")"
@@ -55,6 +62,7 @@ for p in $(series | sed -n "/^[0-9]*-*${1-}/,\$p"); do
 		echo "[FAIL] $p: $why"
 		worse 1
 	else
+		touch "$passed/$id"
 		echo "[PASS] $p"
 	fi
 done

@@ -11,7 +11,7 @@ s=$top/scripts
 "$s/old-callback.sh" "$linux/.obj-test" || worse $?
 out=$(new_result kunit)
 for cpu in max Skylake-Client; do
-	CPU=$cpu APPEND='panic_on_warn=1 kunit.enable=1 kunit.autorun=1' "$s/boot.sh" \
+	CPU=$cpu APPEND='panic_on_warn=1 transparent_hugepage_shmem=always kunit.enable=1 kunit.autorun=1' "$s/boot.sh" \
 		"$linux/.obj-test" "$out/$cpu" 'cat /sys/kernel/debug/kunit/*/results'
 	printf 'KUnit, -cpu %s: ' $cpu
 	"$s/judge.py" --expect "$top/tests/kunit.expected" \

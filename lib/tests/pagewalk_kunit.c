@@ -2481,20 +2481,30 @@ static void need_l1tf(struct kunit *test)
 }
 #endif
 
-static int mprotect_none(struct pagewalk_test *t, unsigned long addr)
+/* mprotect() of the VMA at @addr, for as long as the mmap_lock is held. */
+static int change_access(struct mm_struct *mm, unsigned long addr,
+			 vm_flags_t access)
 {
 	struct vm_area_struct *vma, *prev = NULL;	/* There is only one. */
 	struct mmu_gather tlb;
 	int err;
 
-	VMA_ITERATOR(vmi, t->mm, addr);
+	VMA_ITERATOR(vmi, mm, addr);
+
+	vma = vma_find(&vmi, addr + 1);
+	tlb_gather_mmu(&tlb, mm);
+	err = mprotect_fixup(&vmi, &tlb, vma, &prev, vma->vm_start, vma->vm_end,
+			     (vma->vm_flags & ~VM_ACCESS_FLAGS) | access);
+	tlb_finish_mmu(&tlb);
+	return err;
+}
+
+static int mprotect_none(struct pagewalk_test *t, unsigned long addr)
+{
+	int err;
 
 	mmap_write_lock(t->mm);
-	vma = vma_find(&vmi, addr + 1);
-	tlb_gather_mmu(&tlb, t->mm);
-	err = mprotect_fixup(&vmi, &tlb, vma, &prev, vma->vm_start, vma->vm_end,
-			     vma->vm_flags & ~VM_ACCESS_FLAGS);
-	tlb_finish_mmu(&tlb);
+	err = change_access(t->mm, addr, VM_NONE);
 	mmap_write_unlock(t->mm);
 	return err;
 }
@@ -3610,6 +3620,40 @@ static void dirty_helpers_take_leaves(struct kunit *test)
 	expect_bits(test, t->mm, f.huge, param->level, true, false);
 }
 
+/* The same for an ordinary file, whose leaf is of pages. */
+static void dirty_helpers_take_shmem_leaf(struct kunit *test)
+{
+	struct tracked f = { .nr = PTRS_PER_PTE };
+	struct pagewalk_test *t = test->priv;
+	pgoff_t start, end;
+	unsigned long pfn;
+
+	f.bitmap = bitmap_zalloc(f.nr, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, f.bitmap);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_bitmap,
+							   f.bitmap));
+	f.file = shmem_kernel_file_setup("pagewalk", PMD_SIZE, EMPTY_VMA_FLAGS);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, f.file);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_file, f.file));
+	f.huge = boundary(test, CALL_PMD);
+	map(test, f.file, f.huge, PMD_SIZE, 0);
+	fault_in(test, f.huge);
+	if (find_leaf(t, f.huge, &pfn) != CALL_PMD)
+		kunit_skip(test, "no huge pages for shmem: see transparent_hugepage_shmem=");
+
+	KUNIT_EXPECT_EQ(test, wp_tracked(&f, 0, f.nr), f.nr);
+	expect_bits(test, t->mm, f.huge, CALL_PMD, false, true);
+	KUNIT_EXPECT_EQ(test, clean_tracked(&f, 0, f.nr, &start, &end), f.nr);
+	KUNIT_EXPECT_TRUE(test, bitmap_full(f.bitmap, f.nr));
+	expect_bits(test, t->mm, f.huge, CALL_PMD, false, false);
+	KUNIT_EXPECT_EQ(test, clean_tracked(&f, 0, f.nr, &start, &end), 0);
+
+	fault_in(test, f.huge);
+	KUNIT_EXPECT_TRUE(test, leaf_bits(t->mm, f.huge).write);
+	KUNIT_EXPECT_GE(test, clean_tracked(&f, 0, f.nr, &start, &end), 1);
+	KUNIT_EXPECT_TRUE(test, test_bit(0, f.bitmap));
+}
+
 /* What mmu notifiers hear of, and secondary TLBs: it takes one for each. */
 struct heard {
 #ifdef CONFIG_MMU_NOTIFIER
@@ -3741,8 +3785,9 @@ static void dirty_helpers_cut_leaves(struct kunit *test)
 
 /*
  * Two threads write to memory while it is write-protected and cleaned: one by
- * a leaf, one by PTEs, each a word of its own in random pages. What the bitmap
- * says is dirty is copied. When they pause, the copy has to be up to date.
+ * a leaf, one by PTEs, each a word of its own in random pages. In some rounds
+ * mprotect() takes their right to write, and gives it back. What the bitmap says
+ * is dirty is copied. When they pause, the copy has to be up to date.
  */
 #define WRITES_A_ROUND	1024
 #define NR_ROUNDS	512
@@ -3850,6 +3895,19 @@ static unsigned long count_lost(struct tracked *f, struct collected *c)
 	return lost;
 }
 
+/* A CPU that is write-protected by this, too, only finds out afterwards. */
+static int take_write_access(struct writer *w)
+{
+	int err;
+
+	mmap_write_lock(w->mm);
+	err = change_access(w->mm, w->addr, VM_READ);
+	if (!err)
+		err = change_access(w->mm, w->addr, VM_READ | VM_WRITE);
+	mmap_write_unlock(w->mm);
+	return err;
+}
+
 static void no_dirty_page_is_lost(struct kunit *test)
 {
 	struct pagewalk_test *t = test->priv;
@@ -3858,6 +3916,7 @@ static void no_dirty_page_is_lost(struct kunit *test)
 	struct writer w[2] = { { .word = 0 }, { .word = 1 } };
 	unsigned long size = PMD_SIZE, lost = 0, late = 0;
 	unsigned int round, i;
+	int err = 0;
 
 	need_leaves(test, CALL_PMD);
 	if (num_online_cpus() < 2)
@@ -3900,6 +3959,8 @@ static void no_dirty_page_is_lost(struct kunit *test)
 		begin_round(w, ARRAY_SIZE(w), round);
 		do {
 			collect(&f, &c, round % 2);
+			if (round % 8 == 0)
+				err = take_write_access(&w[late % 2]) ?: err;
 			cond_resched();
 			late++;
 		} while (!round_done(w, ARRAY_SIZE(w), round));
@@ -3914,6 +3975,7 @@ static void no_dirty_page_is_lost(struct kunit *test)
 		   atomic_read(&t->nr_huge_writes),
 		   atomic_read(&t->nr_small_writes));
 	KUNIT_EXPECT_EQ(test, lost, 0);
+	KUNIT_EXPECT_EQ(test, err, 0);
 	KUNIT_EXPECT_EQ(test, w[0].err, 0);
 	KUNIT_EXPECT_EQ(test, w[1].err, 0);
 	KUNIT_EXPECT_GE(test, w[0].nr_writes + w[1].nr_writes, 1000000);
@@ -3926,6 +3988,11 @@ static void no_dirty_page_is_lost(struct kunit *test)
 }
 #else
 static void dirty_helpers_take_leaves(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+
+static void dirty_helpers_take_shmem_leaf(struct kunit *test)
 {
 	kunit_skip(test, "no huge pages in this kernel");
 }
@@ -4706,6 +4773,7 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(dirty_helpers_keep_swap_pte),
 	KUNIT_CASE(dirty_helpers_keep_migration_pmd),
 	KUNIT_CASE_PARAM(dirty_helpers_take_leaves, leaf_map_gen_params),
+	KUNIT_CASE(dirty_helpers_take_shmem_leaf),
 	KUNIT_CASE_PARAM(dirty_helpers_cut_leaves, leaf_map_gen_params),
 	KUNIT_CASE_SLOW(no_dirty_page_is_lost),
 	KUNIT_CASE(guard_remove_keeps_migration_pmd),

@@ -2111,6 +2111,13 @@ FIXTURE_TEARDOWN(mglru)
 	write_string(LRU_GEN_ENABLED, enabled);
 }
 
+/* A CPU only says that it has used a page if its TLB does not have it. */
+static bool flush_tlb(struct mapping *m)
+{
+	return !mprotect(m->addr, m->size, PROT_READ) &&
+	       !mprotect(m->addr, m->size, PROT_READ | PROT_WRITE);
+}
+
 /* Have all nodes aged; their number, with the state afterwards. */
 static int lru_gen_age(struct lru_gen_node *nodes, int nr)
 {
@@ -2142,6 +2149,7 @@ TEST_F(mglru, aging)
 	if (!mglru_caps(&caps) || !(caps & 2))
 		SKIP(return, "MGLRU does not walk page tables here");
 	for (int round = 0; round < 4; round++) {
+		ASSERT_TRUE(flush_tlb(m));
 		if (round != 3)
 			ASSERT_TRUE(intact(m));
 		n = lru_gen_age(nodes, ARRAY_SIZE(nodes));
