@@ -28,7 +28,7 @@ help:
 	@echo 'make clean      remove objects and results (keeps trees and the download)'
 	@echo
 	@echo 'KSRC=$(KSRC)	v7.3 tree to use instead of the download'
-	@echo 'B=$(B)	everything that is made goes there (12 GB)'
+	@echo 'B=$(B)	everything that is made goes there (14 GB, 8 for run and test)'
 	@echo 'J=$(J)	jobs    TIMEOUT=$(TIMEOUT)	seconds a boot may take    FORCE=1	boot again'
 
 setup:

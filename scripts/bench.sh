@@ -41,7 +41,7 @@ build() {	# name, commit
 	cp "$top/bench/pagewalk_bench.c" "$wt/mm/"
 	cp "$top/bench/bench.h" "$wt/mm/pagewalk_bench.h"
 	# shellcheck disable=SC2016
-	echo 'obj-$(CONFIG_PAGEWALK_BENCH) += pagewalk_bench.o' >>"$wt/mm/Makefile"
+	[ "$size" ] || echo 'obj-$(CONFIG_PAGEWALK_BENCH) += pagewalk_bench.o' >>"$wt/mm/Makefile"
 	cat "$top/bench/Kconfig" >>"$wt/mm/Kconfig"
 	"$s/kernel.sh" "$wt" bench run.config bench.config
 }

@@ -4614,6 +4614,8 @@ static const struct mistake_param mistake_params[] = {
 	{ CALL_PUD, NO_PFNMAP,		"pud_no_pfnmap" },
 	{ CALL_PUD, BOTH_MAPS,		"pud_both_maps" },
 	{ CALL_PUD, PRIVATE_PFNMAP,	"pud_private_pfnmap" },
+	{ CALL_PMD, PFN_HAS_PAGE,	"pmd_pfn_has_page" },
+	{ CALL_PUD, PFN_HAS_PAGE,	"pud_pfn_has_page" },
 };
 
 KUNIT_ARRAY_PARAM_DESC(mistake, mistake_params, name);
@@ -4647,15 +4649,31 @@ static vm_fault_t insert_mistaken(struct pagewalk_test *t, unsigned long addr,
 	};
 
 	vmf.pud = pud_offset(p4d_offset(pgd_offset(t->mm, addr), addr), addr);
-	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) && level == CALL_PUD)
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) &&
+	    IS_ENABLED(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD) &&
+	    level == CALL_PUD)
 		return vmf_insert_pfn_pud(&vmf, t->pfn, true);
 	vmf.pmd = pmd_offset(vmf.pud, addr);
-	if (IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) && level == CALL_PMD)
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && level == CALL_PMD)
 		return vmf_insert_pfn_pmd(&vmf, t->pfn, true);
 	return vmf_insert_pfn(vmf.vma, addr, t->pfn);
 }
 
 /* The last one: what is refused used to be a BUG. */
+/* Entries of this level could be, but cannot be marked as special. */
+static bool no_special_bit(enum call_kind level)
+{
+	if (level == CALL_PTE)
+		return true;
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		return false;
+	if (level == CALL_PMD)
+		return !IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP) &&
+		       has_transparent_hugepage();
+	return !IS_ENABLED(CONFIG_ARCH_SUPPORTS_PUD_PFNMAP) &&
+	       has_transparent_pud_hugepage();
+}
+
 static void insert_pfn_refuses(struct kunit *test)
 {
 	const struct mistake_param *param = test->param_value;
@@ -4667,13 +4685,18 @@ static void insert_pfn_refuses(struct kunit *test)
 	vm_fault_t fault = 0;
 	struct file *file;
 
-	need_leaves(test, param->level);
+	if (param->mistake != PFN_HAS_PAGE)
+		need_leaves(test, param->level);
+	else if (!no_special_bit(param->level))
+		kunit_skip(test, "no such leaves here, or they have a special bit");
 	t->mistake = param->mistake;
 	file = open_file(test, &mistaken_fops);
 	if (param->mistake == MISALIGNED)
 		t->pfn++;
-	if (param->mistake == PFN_HAS_PAGE)
-		t->pfn = page_to_pfn(ZERO_PAGE(0));
+	if (param->mistake == PFN_HAS_PAGE) {
+		t->pfn = ALIGN_DOWN(page_to_pfn(ZERO_PAGE(0)), size / PAGE_SIZE);
+		KUNIT_ASSERT_TRUE(test, pfn_valid(t->pfn));
+	}
 	size = param->mistake == BEYOND_VMA ? PAGE_SIZE : 2 * size;
 	ret = kunit_vm_mmap(test, file, start, size, PROT_READ | PROT_WRITE,
 			    MAP_FIXED_NOREPLACE | MAP_NORESERVE |
