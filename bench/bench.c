@@ -514,6 +514,8 @@ static long limit_kernel(void) { return do_ioctl(BENCH_FLOOR_KERNEL); }
 static long walk_pte(void) { return do_ioctl(BENCH_WALK_PTE); }
 static long walk_pmd(void) { return do_ioctl(BENCH_WALK_PMD); }
 static long walk_all(void) { return do_ioctl(BENCH_WALK_ALL); }
+static long plain(void) { return do_ioctl(BENCH_PLAIN); }
+static long leaves(void) { return do_ioctl(BENCH_LEAVES); }
 static long walk_kernel(void) { return do_ioctl(BENCH_WALK_KERNEL); }
 static long wp_shared(void) { return do_ioctl(BENCH_WP); }
 static long clean_record(void) { return do_ioctl(BENCH_CLEAN); }
@@ -604,7 +606,9 @@ static const struct row {
 	{ "floor",		ALL,		limit, NULL, NULL, SCALES },
 	{ "walk_pte",		PTES,		walk_pte, NULL, NULL, SCALES },
 	{ "walk_pmd",		ALL & ~HUGETLB,	walk_pmd },
-	{ "walk_all",		ALL,		walk_all },
+	{ "walk_all",		ALL & ~HUGETLB,	walk_all },
+	{ "plain",		PTES | THP2M,	plain },
+	{ "leaves",		PTES | THP2M,	leaves },
 	{ "smaps",		ALL,		smaps, NULL, NULL, SCALES },
 	{ "smaps_rollup",	ALL,		smaps_rollup },
 	{ "numa_maps",		ALL,		numa_maps },

@@ -13,6 +13,9 @@ struct bench_arg {
 #define BENCH_WALK_PTE		_IOWR('b', 3, struct bench_arg)
 #define BENCH_WALK_PMD		_IOWR('b', 4, struct bench_arg)
 #define BENCH_WALK_ALL		_IOWR('b', 5, struct bench_arg)
+/* folios and their pages: with a loop by hand, and with for_each_pt_leaf() */
+#define BENCH_PLAIN		_IOWR('b', 14, struct bench_arg)
+#define BENCH_LEAVES		_IOWR('b', 15, struct bench_arg)
 #define BENCH_WALK_KERNEL	_IOWR('b', 6, struct bench_arg)
 /* of the mapped file */
 #define BENCH_WP		_IOWR('b', 7, struct bench_arg)

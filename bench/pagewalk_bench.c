@@ -12,10 +12,15 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/pagewalk.h>
+#if __has_include(<linux/pt_leaf.h>)
+#include <linux/pt_leaf.h>
+#define HAVE_PT_LEAF
+#endif
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <asm/tlbflush.h>
+#include "internal.h"
 #include "pagewalk_bench.h"
 
 /* A series that has PAGE_WALK_AGAIN hands the entry's value to the callback. */
@@ -138,11 +143,13 @@ static int no_hole(unsigned long addr, unsigned long next, int depth,
 	return 0;
 }
 
+#ifndef HAVE_PT_LEAF
 static int no_hugetlb(pte_t *pte, unsigned long hmask, unsigned long addr,
 		      unsigned long next, struct mm_walk *walk)
 {
 	return 0;
 }
+#endif
 
 /* A leaf is for pmd_entry to take: no walk of ours is to split one. */
 static int skip_pmd(pmd_t *pmd, VALUE(pmd_t) unsigned long addr,
@@ -192,7 +199,9 @@ static const struct mm_walk_ops all_ops = {
 	.pmd_entry	= skip_pmd,
 	.pte_entry	= no_pte,
 	.pte_hole	= no_hole,
+#ifndef HAVE_PT_LEAF
 	.hugetlb_entry	= no_hugetlb,
+#endif
 	.test_walk	= any_vma,
 	.walk_lock	= PGWALK_RDLOCK,
 };
@@ -208,6 +217,93 @@ static int walk(struct bench_arg *a, const struct mm_walk_ops *ops)
 {
 	return walk_page_range(current->mm, a->addr, a->addr + a->len, ops, NULL);
 }
+
+/*
+ * Folios, and how many pages of each are mapped: a loop over a table that is
+ * mapped and locked, by hand; and for_each_pt_leaf(), if there is one.
+ */
+
+static unsigned long nr_mapped;
+
+static int plain_pmd(pmd_t *pmdp, VALUE(pmd_t) unsigned long addr,
+		     unsigned long next, struct mm_walk *walk)
+{
+	pmd_t pmd = pmdp_get_lockless(pmdp);
+	unsigned long nr = 1;
+	pte_t *start, *ptep;
+	spinlock_t *ptl;
+
+	if (pmd_leaf(pmd)) {
+		ptl = pmd_lock(walk->mm, pmdp);
+		if (vm_normal_folio_pmd(walk->vma, addr, pmdp_get(pmdp)))
+			nr_mapped += (next - addr) >> PAGE_SHIFT;
+		spin_unlock(ptl);
+		goto done;
+	}
+	start = ptep = pte_offset_map_lock(walk->mm, pmdp, addr, &ptl);
+	if (!start)
+		goto done;
+	for (; addr < next; addr += nr * PAGE_SIZE, ptep += nr) {
+		pte_t pte = ptep_get(ptep);
+		struct folio *folio;
+
+		nr = 1;
+		if (!pte_present(pte))
+			continue;
+		folio = vm_normal_folio(walk->vma, addr, pte);
+		if (!folio)
+			continue;
+		if (folio_test_large(folio))
+			nr = folio_pte_batch(folio, ptep, pte,
+					     (next - addr) >> PAGE_SHIFT);
+		nr_mapped += nr;
+	}
+	pte_unmap_unlock(start, ptl);
+done:
+#ifdef PAGE_WALK_AGAIN
+	return PAGE_WALK_SKIP;
+#else
+	walk->action = ACTION_CONTINUE;
+	return 0;
+#endif
+}
+
+static const struct mm_walk_ops plain_ops = {
+	.pmd_entry	= plain_pmd,
+	.test_walk	= any_vma,
+	.walk_lock	= PGWALK_RDLOCK,
+};
+
+#ifdef HAVE_PT_LEAF
+static int count_leaves(struct bench_arg *a)
+{
+	unsigned long end = a->addr + a->len;
+	struct vm_area_struct *vma;
+	VMA_ITERATOR(vmi, current->mm, a->addr);
+
+	for_each_vma_range(vmi, vma, end) {
+		for_each_pt_leaf(leaf, vma, max(vma->vm_start, a->addr),
+				 min(vma->vm_end, end), 0) {
+			struct page *page = pt_leaf_page(&leaf);
+
+			if (!page)
+				continue;
+			if (leaf.type == PT_LEAF_PTE)
+				nr_mapped += pt_leaf_batch(&leaf, page_folio(page),
+						PT_LEAF_MERGE_YOUNG | PT_LEAF_MERGE_DIRTY |
+						PT_LEAF_MERGE_SOFT_DIRTY | PT_LEAF_IGNORE_WRITE);
+			else
+				nr_mapped += pt_leaf_nr(&leaf);
+		}
+	}
+	return 0;
+}
+#else
+static int count_leaves(struct bench_arg *a)
+{
+	return walk(a, &plain_ops);
+}
+#endif
 
 /*
  * The file of the first VMA of the range.
@@ -359,6 +455,12 @@ static int bench(unsigned int cmd, struct bench_arg *a)
 		break;
 	case BENCH_WALK_ALL:
 		err = walk(a, &all_ops);
+		break;
+	case BENCH_PLAIN:
+		err = walk(a, &plain_ops);
+		break;
+	case BENCH_LEAVES:
+		err = count_leaves(a);
 		break;
 	default:
 		err = -ENOTTY;

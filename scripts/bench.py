@@ -11,8 +11,9 @@ import os
 import sys
 
 # What a walk alone would need: nothing is changed but a buffer of its own.
-READERS = ("walk_pte", "walk_pmd", "walk_all", "walk_kernel", "ptdump", "smaps", "smaps_rollup",
-           "numa_maps", "pagemap", "scan_get", "mincore", "move_pages", "mbind")
+READERS = ("walk_pte", "walk_pmd", "walk_all", "plain", "leaves", "walk_kernel", "ptdump",
+           "smaps", "smaps_rollup", "numa_maps", "pagemap", "scan_get", "mincore", "move_pages",
+           "mbind")
 COLUMNS = 4             # of mappings, so that a table is less than 100 wide
 NOISE = 16              # instructions: less than this between full and half is nothing
 TICK = 16000            # what a timer interrupt can add to what runs longer than
@@ -196,7 +197,8 @@ def main(result, *says):
     print("What a walk costs: instructions per entry")
     for who, what in zip(("base", "new"), says):
         print("  %-7s %s" % (who, what))
-    print()
+    print("  plain   a loop by hand over each table, with folio and batch; leaves: for_each_pt_leaf(),\n"
+          "          or the same as plain where there is none\n")
     print_tables(base, new, names, mappings)
     ratio = print_summary(base, new, noise)
     print_floor(new, names, mappings)

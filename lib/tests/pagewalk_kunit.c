@@ -29,6 +29,7 @@
 #include <linux/pgalloc.h>
 #include <linux/pgtable.h>
 #include <linux/prandom.h>
+#include <linux/pt_leaf.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
@@ -64,7 +65,7 @@ enum call_kind {
 
 static const char * const call_name[NR_CALL_KINDS] = {
 	"pgd_entry", "p4d_entry", "pud_entry", "pmd_entry", "pte_entry",
-	"pte_hole", "pte_hole (no VMA)", "hugetlb_entry", "test_walk",
+	"pte_hole", "pte_hole (no VMA)", "hugetlb leaf", "test_walk",
 	"pre_vma", "post_vma", "install_pte",
 };
 
@@ -179,12 +180,6 @@ static int note_hole(unsigned long addr, unsigned long end, int depth,
 	return note_call(walk, gap ? CALL_GAP : CALL_HOLE, addr, end, depth);
 }
 
-static int note_hugetlb(pte_t *pte, unsigned long hmask, unsigned long addr,
-			unsigned long end, struct mm_walk *walk)
-{
-	return note_call(walk, CALL_HUGETLB, addr, end, 0);
-}
-
 static int note_test(unsigned long addr, unsigned long end,
 		     struct mm_walk *walk)
 {
@@ -224,7 +219,6 @@ static struct mm_walk_ops make_ops(unsigned int kinds)
 		.pmd_entry	= kinds & BIT(CALL_PMD) ? note_pmd : NULL,
 		.pte_entry	= kinds & BIT(CALL_PTE) ? note_pte : NULL,
 		.pte_hole	= kinds & HOLES ? note_hole : NULL,
-		.hugetlb_entry	= kinds & BIT(CALL_HUGETLB) ? note_hugetlb : NULL,
 		.test_walk	= kinds & BIT(CALL_TEST) ? note_test : NULL,
 		.pre_vma	= kinds & BIT(CALL_PRE) ? note_pre : NULL,
 		.post_vma	= kinds & BIT(CALL_POST) ? note_post : NULL,
@@ -1348,23 +1342,12 @@ static unsigned long map_hugetlb(struct kunit *test, unsigned long *size)
 	return addr;
 }
 
-static void hugetlb_hole(struct kunit *test)
+static void hugetlb_is_passed_over(struct kunit *test)
 {
-	struct pagewalk_test *t = test->priv;
-	unsigned long size;
-	unsigned long start = map_hugetlb(test, &size);
-
-	if (find_empty(t, start) >= CALL_PMD)
-		kunit_skip(test, "tables for hugetlb are preallocated");
-	KUNIT_EXPECT_EQ(test, walk_vma(t, ENTRIES | HOLES | BIT(CALL_HUGETLB),
-				       start), 0);
-	want_hole(t, -1, start, start + size);
-	want_hole(t, -1, start + size, start + 2 * size);
-	expect_calls(test);
-}
-
-static void hugetlb_entries(struct kunit *test)
-{
+	/* Not CALL_PTE: if it did not work, that would split the page. */
+	unsigned int kinds = BIT(CALL_PGD) | BIT(CALL_P4D) | BIT(CALL_PUD) |
+			     BIT(CALL_PMD) | HOLES | BIT(CALL_TEST) |
+			     BIT(CALL_PRE) | BIT(CALL_POST);
 	struct pagewalk_test *t = test->priv;
 	unsigned long size;
 	unsigned long start = map_hugetlb(test, &size);
@@ -1373,23 +1356,10 @@ static void hugetlb_entries(struct kunit *test)
 	/* It is all right if no page is left: then only the table is there. */
 	try_fault_in(t, start);
 
-	KUNIT_EXPECT_EQ(test, walk_range(t, ENTRIES | HOLES | BIT(CALL_HUGETLB),
-					 start + PAGE_SIZE, end - PAGE_SIZE), 0);
-	want_call(t, CALL_HUGETLB, start + PAGE_SIZE, start + size);
-	want_call(t, CALL_HUGETLB, start + size, end - PAGE_SIZE);
-	expect_calls(test);
-}
-
-static void hugetlb_without_callback(struct kunit *test)
-{
-	struct pagewalk_test *t = test->priv;
-	unsigned long size;
-	unsigned long start = map_hugetlb(test, &size);
-
-	KUNIT_EXPECT_EQ(test, walk_vma(t, ENTRIES | HOLES | BIT(CALL_PRE) |
-				       BIT(CALL_POST), start), 0);
-	want_call(t, CALL_PRE, start, start + 2 * size);
-	want_call(t, CALL_POST, start, start + 2 * size);
+	KUNIT_EXPECT_EQ(test, walk_range(t, kinds, start, end), 0);
+	want_call(t, CALL_TEST, start, end);
+	want_call(t, CALL_PRE, start, end);
+	want_call(t, CALL_POST, start, end);
 	expect_calls(test);
 }
 
@@ -1782,7 +1752,6 @@ static const struct kind_param positive_params[] = {
 	{ CALL_PTE, "pte_entry" },
 	{ CALL_HOLE, "pte_hole" },
 	{ CALL_GAP, "pte_hole_no_vma" },
-	{ CALL_HUGETLB, "hugetlb_entry" },
 	{ CALL_PRE, "pre_vma" },
 	{ CALL_INSTALL, "install_pte" },
 };
@@ -1792,19 +1761,13 @@ KUNIT_ARRAY_PARAM_DESC(positive, positive_params, name);
 static void positive_ends_nothing(struct kunit *test)
 {
 	const struct kind_param *param = test->param_value;
-	unsigned int kinds = BIT(CALL_PTE) | HOLES | BIT(CALL_HUGETLB);
+	unsigned int kinds = BIT(CALL_PTE) | HOLES;
 	bool install = param->kind == CALL_INSTALL;
 	struct pagewalk_test *t = test->priv;
-	unsigned long start, end, size;
+	unsigned long start, end;
 	int err = -EIO;
 
-	if (param->kind == CALL_HUGETLB) {
-		start = map_hugetlb(test, &size);
-		end = start + 2 * size;
-		try_fault_in(t, start);
-		want_call(t, CALL_HUGETLB, start, start + size);
-		want_call(t, CALL_HUGETLB, start + size, end);
-	} else if (param->kind == CALL_PRE || install) {
+	if (param->kind == CALL_PRE || install) {
 		kinds = BIT(param->kind);
 		start = somewhere();
 		end = start + 3 * PAGE_SIZE;
@@ -1840,7 +1803,6 @@ static const struct kind_param no_entry_params[] = {
 	{ CALL_PTE, "pte_entry" },
 	{ CALL_HOLE, "pte_hole" },
 	{ CALL_GAP, "pte_hole_no_vma" },
-	{ CALL_HUGETLB, "hugetlb_entry" },
 	{ CALL_TEST, "test_walk" },
 	{ CALL_PRE, "pre_vma" },
 	{ CALL_INSTALL, "install_pte" },
@@ -1853,21 +1815,15 @@ static void again_ends_walk_elsewhere(struct kunit *test)
 	const struct kind_param *param = test->param_value;
 	unsigned int kinds = BIT(param->kind);
 	struct pagewalk_test *t = test->priv;
-	unsigned long start, end, size;
+	unsigned long start, end;
 	int err = -EIO;
 
-	if (param->kind == CALL_HUGETLB) {
-		start = map_hugetlb(test, &size);
-		end = start + 2 * size;
-		try_fault_in(t, start);
-	} else {
-		start = somewhere();
-		end = start + 2 * PMD_SIZE;
-		map_and_fault_in(test, start, 2);
-		map_anon(test, start + PMD_SIZE, 2);
-		if (param->kind == CALL_HOLE || param->kind == CALL_INSTALL)
-			start += PMD_SIZE;
-	}
+	start = somewhere();
+	end = start + 2 * PMD_SIZE;
+	map_and_fault_in(test, start, 2);
+	map_anon(test, start + PMD_SIZE, 2);
+	if (param->kind == CALL_HOLE || param->kind == CALL_INSTALL)
+		start += PMD_SIZE;
 	/* Without it there is no reason to look for holes in a table. */
 	if (param->kind == CALL_HOLE)
 		kinds |= BIT(CALL_PTE);
@@ -2280,17 +2236,6 @@ static void mapping_pfnmap_is_a_hole(struct kunit *test)
 	expect_calls(test);
 }
 
-static void mapping_refuses_hugetlb_entry(struct kunit *test)
-{
-	struct mm_walk_ops ops = make_ops(BIT(CALL_PTE) | BIT(CALL_HUGETLB));
-	struct pagewalk_test *t = test->priv;
-	struct mapping_vmas m = map_twice(test);
-
-	ops.test_walk = walk_any_vma;
-	KUNIT_EXPECT_EQ(test, walk_mapping(t, &ops, m.file, 0, 8), -EINVAL);
-	expect_calls(test);
-}
-
 /* The last pages of user space, and of what a file can have */
 static void mapping_at_the_top(struct kunit *test)
 {
@@ -2342,8 +2287,7 @@ static pte_t exchange_pte(struct pagewalk_test *t, unsigned long addr, pte_t pte
 
 	mmap_read_lock(t->mm);
 	ptep = pte_offset_map_lock(t->mm, mm_find_pmd(t->mm, addr), addr, &ptl);
-	old = ptep_get(ptep);
-	pte_clear(t->mm, addr, ptep);
+	old = ptep_get_and_clear(t->mm, addr, ptep);
 	set_pte_at(t->mm, addr, ptep, pte);
 	pte_unmap_unlock(ptep, ptl);
 	mmap_read_unlock(t->mm);
@@ -3462,8 +3406,10 @@ static struct leaf_bits leaf_bits(struct mm_struct *mm, unsigned long addr)
 	pud = pudp_get(pudp);
 	if (pud_leaf(pud)) {
 		bits.level = CALL_PUD;
+#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
 		bits.write = pud_write(pud);
 		bits.dirty = pud_dirty(pud);
+#endif
 		goto out;
 	}
 	if (!pud_present(pud))
@@ -4236,7 +4182,8 @@ static struct folio *look_while_migrating(struct pagewalk_test *t,
 	try_to_migrate(folio, 0);
 	*migrating = find_leaf(t, addr, &pfn) == CALL_HOLE;
 	found = look(t, addr, fw, FW_ZEROPAGE);
-	remove_migration_ptes(folio, folio, 0);
+	if (IS_ENABLED(CONFIG_MIGRATION))
+		remove_migration_ptes(folio, folio, 0);
 	folio_unlock(folio);
 	folio_put(folio);
 	return found;
@@ -4750,9 +4697,7 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(pfnmap_is_a_hole),
 	KUNIT_CASE(pfnmap_with_test_walk),
 	KUNIT_CASE(pfnmap_by_vma),
-	KUNIT_CASE(hugetlb_hole),
-	KUNIT_CASE(hugetlb_entries),
-	KUNIT_CASE(hugetlb_without_callback),
+	KUNIT_CASE(hugetlb_is_passed_over),
 	KUNIT_CASE(hugetlb_install_is_refused),
 	KUNIT_CASE(thp_is_kept),
 	KUNIT_CASE(thp_is_kept_by_skip),
@@ -4789,7 +4734,6 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(mapping_skips_pfnmap),
 	KUNIT_CASE(mapping_tells_test_walk_the_range),
 	KUNIT_CASE(mapping_pfnmap_is_a_hole),
-	KUNIT_CASE(mapping_refuses_hugetlb_entry),
 	KUNIT_CASE(mapping_at_the_top),
 	KUNIT_CASE(mapping_negative_ends_walk),
 	KUNIT_CASE(mapping_test_walk_negative_ends_walk),
@@ -4827,6 +4771,1721 @@ static struct kunit_case pagewalk_test_cases[] = {
 	{}
 };
 
+/*
+ * for_each_pt_leaf(). Each leaf is noted as a call for its level, each hole as
+ * a call of ->pte_hole() for the level that it was found at.
+ */
+
+/* What the body of a loop does, once, at @at */
+struct leaf_action {
+	unsigned long at;
+	enum {
+		GO_ON,
+		CONTINUE,
+		BREAK,
+		GOTO,
+		RETURN,
+		PAUSE,		/* and go on at @to */
+		CHANGE,		/* the PMD that maps @to, as t->change says */
+	} what;
+	unsigned long to;
+};
+
+static int leaf_depth(enum pgtable_level level)
+{
+	return PGTABLE_LEVEL_PGD - level;
+}
+
+static __always_inline void note_leaf(struct pagewalk_test *t,
+				      const struct pt_leaf *leaf)
+{
+	static const enum call_kind kinds[] = {
+		[PT_LEAF_HOLE]	  = CALL_HOLE,
+		[PT_LEAF_PTE]	  = CALL_PTE,
+		[PT_LEAF_PMD]	  = CALL_PMD,
+		[PT_LEAF_PUD]	  = CALL_PUD,
+		[PT_LEAF_HUGETLB] = CALL_HUGETLB,
+	};
+
+	add_call(&t->got, kinds[leaf->type], leaf->addr, leaf->end,
+		 leaf->type == PT_LEAF_HOLE ? leaf_depth(leaf->level) : 0);
+}
+
+static void look_vma(struct pagewalk_test *t, struct vm_area_struct *vma,
+		     unsigned long start, unsigned long end,
+		     struct leaf_action action)
+{
+	pmd_t *pmdp;
+
+	for_each_pt_leaf(leaf, vma, start, end, PT_LEAF_F_HOLES) {
+		if (leaf.addr == action.at) {
+			/* Not in a switch, where break means something else */
+			if (action.what == CONTINUE)
+				continue;
+			if (action.what == BREAK)
+				break;
+			if (action.what == GOTO)
+				goto out;
+			if (action.what == RETURN)
+				return;
+		}
+		note_leaf(t, &leaf);
+		if (leaf.addr != action.at)
+			continue;
+		if (action.what == PAUSE) {
+			action.what = GO_ON;
+			pt_leaf_pause(&leaf, action.to);
+			msleep(20);
+		} else if (action.what == CHANGE && !leaf.ptep) {
+			/* Only in holes above the PTEs nothing is locked. */
+			action.what = GO_ON;
+			pmdp = mm_find_pmd(t->mm, action.to);
+			t->changed = t->change->to(t, vma, pmdp, action.to);
+		}
+	}
+out:
+	return;
+}
+
+static void look_with(struct pagewalk_test *t, unsigned long start,
+		      unsigned long end, struct leaf_action action)
+{
+	mmap_read_lock(t->mm);
+	look_vma(t, vma_lookup(t->mm, start), start, end, action);
+	mmap_read_unlock(t->mm);
+}
+
+static void look(struct pagewalk_test *t, unsigned long start,
+		 unsigned long end)
+{
+	look_with(t, start, end, (struct leaf_action){});
+}
+
+static void look_without_holes(struct pagewalk_test *t, unsigned long start,
+			       unsigned long end)
+{
+	mmap_read_lock(t->mm);
+	for_each_pt_leaf(leaf, vma_lookup(t->mm, start), start, end, 0)
+		note_leaf(t, &leaf);
+	mmap_read_unlock(t->mm);
+}
+
+/* What pt_leaf_seek() and the functions for a leaf say of an address */
+enum seen {
+	SEEN_HOLE,
+	SEEN_PAGE,
+	SEEN_ZEROPAGE,
+	SEEN_PFN,
+	SEEN_SOFTLEAF,
+};
+
+static enum seen seen_at(struct pagewalk_test *t, unsigned long addr,
+			 unsigned long *pfn)
+{
+	enum seen seen = SEEN_HOLE;
+	struct pt_leaf_walk walk;
+	struct pt_leaf leaf;
+
+	*pfn = 0;
+	mmap_read_lock(t->mm);
+	if (pt_leaf_seek(&walk, &leaf, vma_lookup(t->mm, addr), addr, 0)) {
+		struct page *page = pt_leaf_page(&leaf);
+
+		if (!pt_leaf_present(&leaf)) {
+			seen = SEEN_SOFTLEAF;
+		} else if (page) {
+			seen = SEEN_PAGE;
+			*pfn = page_to_pfn(page);
+		} else if (is_zero_pfn(pt_leaf_pfn(&leaf)) ||
+			   is_huge_zero_pfn(pt_leaf_pfn(&leaf))) {
+			seen = SEEN_ZEROPAGE;
+		} else {
+			seen = SEEN_PFN;
+		}
+	}
+	pt_leaf_walk_end(&walk);
+	mmap_read_unlock(t->mm);
+	return seen;
+}
+
+static void leaf_ptes(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 4);
+	look(t, start, start + 4 * PAGE_SIZE);
+	want_ptes(t, start, 4);
+	expect_calls(test);
+}
+
+static void leaf_ptes_in_part(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 4);
+	look(t, start + PAGE_SIZE, start + 3 * PAGE_SIZE);
+	want_ptes(t, start + PAGE_SIZE, 2);
+	expect_calls(test);
+
+	/* Nothing is nothing. */
+	forget_calls(t);
+	look(t, start + PAGE_SIZE, start + PAGE_SIZE);
+	expect_calls(test);
+}
+
+/* From one table to the next, at each level */
+static void leaf_next_table(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long mid = boundary(test, param->level);
+
+	map_and_fault_in(test, mid - PAGE_SIZE, 2);
+	look(t, mid - PAGE_SIZE, mid + PAGE_SIZE);
+	want_ptes(t, mid - PAGE_SIZE, 2);
+	expect_calls(test);
+}
+
+static void leaf_holes(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long addr = boundary(test, param->level);
+	enum call_kind last = param->level;
+
+	map_and_fault_in(test, addr - PAGE_SIZE, 1);
+	while (last < CALL_PMD && is_folded(last + 1))
+		last++;
+	if (find_empty(t, addr) != last)
+		kunit_skip(test, "%s: all tables below are preallocated",
+			   param->name);
+	map_anon(test, addr, 3);
+	look(t, addr, addr + 3 * PAGE_SIZE);
+	want_hole(t, last, addr, addr + 3 * PAGE_SIZE);
+	expect_calls(test);
+
+	forget_calls(t);
+	look_without_holes(t, addr, addr + 3 * PAGE_SIZE);
+	expect_calls(test);
+}
+
+/* Empty entries of a table are one hole, and end where the table does. */
+static void leaf_holes_in_tables(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = ALIGN(somewhere(), PMD_SIZE);
+	unsigned long end = start + 5 * PMD_SIZE;
+	unsigned long page = start + PMD_SIZE + 2 * PAGE_SIZE;
+	unsigned long last = end - PAGE_SIZE;
+
+	map_anon(test, start, 5 * PTRS_PER_PTE);
+	if (IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, start, end - start,
+						    MADV_NOHUGEPAGE));
+	fault_in(test, page);
+	fault_in(test, last);
+	look(t, start, end);
+	want_hole(t, CALL_PMD, start, start + PMD_SIZE);
+	want_hole(t, CALL_PTE, start + PMD_SIZE, page);
+	want_ptes(t, page, 1);
+	want_hole(t, CALL_PTE, page + PAGE_SIZE, start + 2 * PMD_SIZE);
+	if (is_folded(CALL_PMD)) {
+		/* Each PMD is a table of its own. */
+		want_hole(t, CALL_PMD, start + 2 * PMD_SIZE, start + 3 * PMD_SIZE);
+		want_hole(t, CALL_PMD, start + 3 * PMD_SIZE, start + 4 * PMD_SIZE);
+	} else {
+		want_hole(t, CALL_PMD, start + 2 * PMD_SIZE, start + 4 * PMD_SIZE);
+	}
+	want_hole(t, CALL_PTE, start + 4 * PMD_SIZE, last);
+	want_ptes(t, last, 1);
+	expect_calls(test);
+
+	forget_calls(t);
+	look_without_holes(t, start, end);
+	want_ptes(t, page, 1);
+	want_ptes(t, last, 1);
+	expect_calls(test);
+
+	forget_calls(t);
+	look(t, start + PAGE_SIZE, start + PMD_SIZE + PAGE_SIZE);
+	want_hole(t, CALL_PMD, start + PAGE_SIZE, start + PMD_SIZE);
+	want_hole(t, CALL_PTE, start + PMD_SIZE,
+		  start + PMD_SIZE + PAGE_SIZE);
+	expect_calls(test);
+}
+
+static void leaf_thp(struct kunit *test)
+{
+	unsigned long start = map_thp(test), pfn = 0, pfn_at;
+	struct pagewalk_test *t = test->priv;
+
+	look(t, start, start + PMD_SIZE);
+	want_call(t, CALL_PMD, start, start + PMD_SIZE);
+	expect_calls(test);
+
+	forget_calls(t);
+	look(t, start + 3 * PAGE_SIZE, start + 5 * PAGE_SIZE);
+	want_call(t, CALL_PMD, start + 3 * PAGE_SIZE, start + 5 * PAGE_SIZE);
+	expect_calls(test);
+
+	find_leaf(t, start, &pfn);
+	KUNIT_EXPECT_EQ(test, seen_at(t, start + 3 * PAGE_SIZE, &pfn_at),
+			SEEN_PAGE);
+	KUNIT_EXPECT_EQ(test, pfn_at, pfn + 3);
+	expect_leaf(test, start, CALL_PMD);
+}
+
+static void leaf_pmd_pfn(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pmd_leaf(test), pfn;
+
+	look(t, start + PAGE_SIZE, start + PMD_SIZE);
+	want_call(t, CALL_PMD, start + PAGE_SIZE, start + PMD_SIZE);
+	expect_calls(test);
+	KUNIT_EXPECT_EQ(test, seen_at(t, start, &pfn), SEEN_PFN);
+	expect_leaf(test, start, CALL_PMD);
+}
+
+/* A leaf, a table with a leaf at its end, a leaf */
+static void leaf_pud_pfn(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test)), pfn;
+	unsigned long mid = start + PUD_SIZE, end = mid + PUD_SIZE;
+
+	fault_in_leaf(test, mid, CALL_PTE);
+	fault_in_leaf(test, end - PMD_SIZE, CALL_PMD);
+	fault_in_leaf(test, end, CALL_PUD);
+	look(t, start + PAGE_SIZE, end + PMD_SIZE);
+	want_call(t, CALL_PUD, start + PAGE_SIZE, mid);
+	want_ptes(t, mid, 1);
+	want_hole(t, CALL_PTE, mid + PAGE_SIZE, mid + PMD_SIZE);
+	want_hole(t, CALL_PMD, mid + PMD_SIZE, end - PMD_SIZE);
+	want_call(t, CALL_PMD, end - PMD_SIZE, end);
+	want_call(t, CALL_PUD, end, end + PMD_SIZE);
+	expect_calls(test);
+	KUNIT_EXPECT_EQ(test, seen_at(t, start, &pfn), SEEN_PFN);
+	KUNIT_EXPECT_EQ(test, seen_at(t, mid, &pfn), SEEN_PFN);
+	expect_leaf(test, start, CALL_PUD);
+	expect_leaf(test, end - PMD_SIZE, CALL_PMD);
+	expect_leaf(test, end, CALL_PUD);
+}
+
+/* Of the pages of hugetlb that one table maps, where the last one begins */
+static unsigned long hugetlb_last_page(unsigned long size)
+{
+#ifdef CONFIG_HUGETLB_PAGE
+	return hugetlb_mask_last_page(size_to_hstate(size));
+#else
+	return 0;
+#endif
+}
+
+/* hugetlb: no table, an empty entry, a page, and a part of each */
+static void leaf_hugetlb(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long size, pfn, pfn_at, head = 0;
+	unsigned long start = map_hugetlb(test, &size);
+	unsigned long end = start + 2 * size;
+	bool lower = size < PUD_SIZE || is_folded(CALL_PMD);
+	enum call_kind level = size < PMD_SIZE ? CALL_PTE :
+			       lower ? CALL_PMD : CALL_PUD;
+	unsigned long next = start + size;
+
+	/* If there is no table, what it would map is one hole. */
+	if (find_empty(t, start) < level)
+		next = min(next + hugetlb_last_page(size), end - PAGE_SIZE);
+	look(t, start + PAGE_SIZE, end - PAGE_SIZE);
+	want_hole(t, level, start + PAGE_SIZE, next);
+	if (next < end - PAGE_SIZE)
+		want_hole(t, level, next, end - PAGE_SIZE);
+	expect_calls(test);
+
+	if (try_fault_in(t, start + size))
+		kunit_skip(test, "no pages of hugetlb");
+	forget_calls(t);
+	look(t, start, end - PAGE_SIZE);
+	want_hole(t, level, start, start + size);
+	want_call(t, CALL_HUGETLB, start + size, end - PAGE_SIZE);
+	expect_calls(test);
+
+	forget_calls(t);
+	look_without_holes(t, start, end);
+	want_call(t, CALL_HUGETLB, start + size, end);
+	expect_calls(test);
+
+	KUNIT_EXPECT_EQ(test, seen_at(t, start, &pfn), SEEN_HOLE);
+	KUNIT_EXPECT_EQ(test, seen_at(t, start + size, &head), SEEN_PAGE);
+	KUNIT_EXPECT_EQ(test, seen_at(t, end - PAGE_SIZE, &pfn_at),
+			SEEN_PAGE);
+	KUNIT_EXPECT_EQ(test, pfn_at, head + size / PAGE_SIZE - 1);
+}
+
+static void fault_in_for_reading(struct kunit *test, unsigned long addr)
+{
+	struct pagewalk_test *t = test->priv;
+	int err;
+
+	mmap_read_lock(t->mm);
+	err = fixup_user_fault(t->mm, addr, 0, NULL);
+	mmap_read_unlock(t->mm);
+	KUNIT_ASSERT_EQ(test, err, 0);
+}
+
+static void leaf_seek(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere(), pfn = 0, pfn_at;
+	pte_t old;
+
+	map_anon(test, start, 4);
+	fault_in(test, start);
+	fault_in_for_reading(test, start + PAGE_SIZE);
+	fault_in(test, start + 2 * PAGE_SIZE);
+	find_leaf(t, start, &pfn);
+	KUNIT_EXPECT_EQ(test, seen_at(t, start, &pfn_at), SEEN_PAGE);
+	KUNIT_EXPECT_EQ(test, pfn_at, pfn);
+	KUNIT_EXPECT_EQ(test, seen_at(t, start + PAGE_SIZE, &pfn_at),
+			SEEN_ZEROPAGE);
+	KUNIT_EXPECT_EQ(test, pfn_at, 0);
+	KUNIT_EXPECT_EQ(test, seen_at(t, start + 3 * PAGE_SIZE, &pfn_at),
+			SEEN_HOLE);
+
+	old = exchange_pte(t, start + 2 * PAGE_SIZE,
+			   make_pte_marker(PTE_MARKER_GUARD));
+	KUNIT_EXPECT_EQ(test, seen_at(t, start + 2 * PAGE_SIZE, &pfn_at),
+			SEEN_SOFTLEAF);
+	exchange_pte(t, start + 2 * PAGE_SIZE, old);
+}
+
+static void leaf_seek_huge_zero(struct kunit *test)
+{
+	unsigned long addr = ALIGN(somewhere(), PMD_SIZE), pfn = 0;
+	struct pagewalk_test *t = test->priv;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		kunit_skip(test, "no huge pages in this kernel");
+	map_anon(test, addr, PTRS_PER_PTE);
+	KUNIT_ASSERT_EQ(test, 0,
+			do_madvise(t->mm, addr, PMD_SIZE, MADV_HUGEPAGE));
+	fault_in_for_reading(test, addr);
+	if (find_leaf(t, addr, &pfn) != CALL_PMD || !is_huge_zero_pfn(pfn))
+		kunit_skip(test, "got no huge zero folio");
+	KUNIT_EXPECT_EQ(test, seen_at(t, addr + PAGE_SIZE, &pfn), SEEN_ZEROPAGE);
+}
+
+static bool is_hugetlb_vma_locked(struct pagewalk_test *t, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+	bool locked = false;
+
+	mmap_write_lock(t->mm);
+	vma = vma_lookup(t->mm, addr);
+	if (is_vm_hugetlb_page(vma)) {
+		locked = !hugetlb_vma_trylock_write(vma);
+		if (!locked)
+			hugetlb_vma_unlock_write(vma);
+	}
+	mmap_write_unlock(t->mm);
+	return locked;
+}
+
+/* If nothing is found, the leaf is a hole, and nothing is locked. */
+static void expect_not_found(struct kunit *test, unsigned long addr)
+{
+	int preempt = preempt_count(), rcu = rcu_preempt_depth();
+	struct pagewalk_test *t = test->priv;
+	struct pt_leaf_walk walk;
+	struct pt_leaf leaf;
+	bool found;
+
+	memset(&walk, 0xff, sizeof(walk));
+	memset(&leaf, 0xff, sizeof(leaf));
+	mmap_read_lock(t->mm);
+	found = pt_leaf_seek(&walk, &leaf, vma_lookup(t->mm, addr), addr, 0);
+	mmap_read_unlock(t->mm);
+	KUNIT_EXPECT_EQ(test, preempt_count(), preempt);
+	KUNIT_EXPECT_EQ(test, rcu_preempt_depth(), rcu);
+	KUNIT_EXPECT_FALSE(test, is_hugetlb_vma_locked(t, addr));
+	pt_leaf_walk_end(&walk);
+
+	KUNIT_EXPECT_FALSE(test, found);
+	KUNIT_EXPECT_EQ(test, leaf.type, PT_LEAF_HOLE);
+	KUNIT_EXPECT_EQ(test, leaf.addr, addr);
+	KUNIT_EXPECT_EQ(test, leaf.end, addr + PAGE_SIZE);
+	KUNIT_EXPECT_NULL(test, leaf.ptep);
+	KUNIT_EXPECT_FALSE(test, pt_leaf_present(&leaf));
+	KUNIT_EXPECT_NULL(test, pt_leaf_page(&leaf));
+}
+
+/* No table at all, an empty entry, and the last page of a VMA that has one */
+static void leaf_seek_nothing(struct kunit *test)
+{
+	unsigned long start = somewhere();
+
+	map_anon(test, start, 3);
+	expect_not_found(test, start);
+	fault_in(test, start + PAGE_SIZE);
+	expect_not_found(test, start);
+	expect_not_found(test, start + 2 * PAGE_SIZE);
+}
+
+static void leaf_seek_no_hugetlb(struct kunit *test)
+{
+	unsigned long size, start = map_hugetlb(test, &size);
+
+	expect_not_found(test, start + PAGE_SIZE);
+	if (try_fault_in(test->priv, start))
+		kunit_skip(test, "no pages of hugetlb");
+	expect_not_found(test, start + size);
+}
+
+/* Leaving the loop leaves nothing locked, nor does what looks like it. */
+struct leave_param {
+	int what;
+	const char *name;
+};
+
+static const struct leave_param leave_params[] = {
+	{ BREAK, "break" },
+	{ GOTO, "goto" },
+	{ RETURN, "return" },
+	{ CONTINUE, "continue" },
+	{ GO_ON, "end" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(leave, leave_params, name);
+
+static void expect_left(struct kunit *test, unsigned long start,
+			unsigned long end)
+{
+	const struct leave_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	int preempt = preempt_count(), rcu = rcu_preempt_depth();
+
+	look_with(t, start, end, (struct leaf_action){
+		.at = start, .what = param->what });
+	KUNIT_EXPECT_EQ(test, preempt_count(), preempt);
+	KUNIT_EXPECT_EQ(test, rcu_preempt_depth(), rcu);
+	KUNIT_EXPECT_FALSE(test, is_hugetlb_vma_locked(t, start));
+	/* The second page is only seen if the loop goes on. */
+	if (param->what == GO_ON)
+		KUNIT_EXPECT_GE(test, t->got.nr, 1);
+	else if (param->what != CONTINUE)
+		KUNIT_EXPECT_EQ(test, t->got.nr, 0);
+	/* Whatever else is still locked, this needs it. */
+	KUNIT_EXPECT_EQ(test, vm_munmap(start, end - start), 0);
+}
+
+static void leave_in_ptes(struct kunit *test)
+{
+	const struct leave_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+
+	map_and_fault_in(test, start, 2);
+	expect_left(test, start, start + 2 * PAGE_SIZE);
+	if (param->what == CONTINUE)
+		want_ptes(t, start + PAGE_SIZE, 1);
+	else if (param->what == GO_ON)
+		want_ptes(t, start, 2);
+	expect_calls(test);
+}
+
+static void leave_in_thp(struct kunit *test)
+{
+	unsigned long start = map_thp(test);
+
+	expect_left(test, start, start + PMD_SIZE);
+}
+
+static void leave_in_pud_leaf(struct kunit *test)
+{
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+
+	expect_left(test, start, start + 3 * PUD_SIZE);
+}
+
+static void leave_in_hole(struct kunit *test)
+{
+	unsigned long start = somewhere();
+
+	map_anon(test, start, 2);
+	expect_left(test, start, start + 2 * PAGE_SIZE);
+}
+
+static void leave_in_hugetlb(struct kunit *test)
+{
+	unsigned long size, start = map_hugetlb(test, &size);
+
+	try_fault_in(test->priv, start);
+	expect_left(test, start, start + 2 * size);
+}
+
+/* Sleep, and go on where it is said. */
+static void leaf_pause(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere(), end = start + 8 * PAGE_SIZE;
+	unsigned long at = start + 2 * PAGE_SIZE;
+
+	map_and_fault_in(test, start, 8);
+	look_with(t, start, end, (struct leaf_action){
+		  at, PAUSE, at + PAGE_SIZE });
+	want_ptes(t, start, 8);
+	expect_calls(test);
+
+	forget_calls(t);
+	look_with(t, start, end, (struct leaf_action){ at, PAUSE, at });
+	want_ptes(t, start, 3);
+	want_ptes(t, at, 6);
+	expect_calls(test);
+
+	forget_calls(t);
+	look_with(t, start, end, (struct leaf_action){
+		  at, PAUSE, end - PAGE_SIZE });
+	want_ptes(t, start, 3);
+	want_ptes(t, end - PAGE_SIZE, 1);
+	expect_calls(test);
+
+	forget_calls(t);
+	look_with(t, start, end, (struct leaf_action){ at, PAUSE, end });
+	want_ptes(t, start, 3);
+	expect_calls(test);
+}
+
+/* Of a huge page: go on in the middle of it. */
+static void expect_pause_in_middle(struct kunit *test, enum call_kind kind,
+				   unsigned long start, unsigned long size)
+{
+	unsigned long mid = start + 3 * PAGE_SIZE, end = start + size;
+	unsigned long head = 0, pfn = 0, offset = 0;
+	struct pagewalk_test *t = test->priv;
+
+	look_with(t, start, end, (struct leaf_action){ start, PAUSE, mid });
+	want_call(t, kind, start, end);
+	want_call(t, kind, mid, end);
+	expect_calls(test);
+
+	mmap_read_lock(t->mm);
+	for_each_pt_leaf(leaf, vma_lookup(t->mm, start), start, end, 0) {
+		if (leaf.addr == start) {
+			head = page_to_pfn(pt_leaf_page(&leaf));
+			pt_leaf_pause(&leaf, mid);
+		} else {
+			pfn = page_to_pfn(pt_leaf_page(&leaf));
+			offset = leaf.offset;
+		}
+	}
+	mmap_read_unlock(t->mm);
+	KUNIT_EXPECT_EQ(test, pfn, head + 3);
+	KUNIT_EXPECT_EQ(test, offset, 3);
+}
+
+static void leaf_pause_in_thp(struct kunit *test)
+{
+	expect_pause_in_middle(test, CALL_PMD, map_thp(test), PMD_SIZE);
+}
+
+static void leaf_pause_in_hugetlb(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long size, start = map_hugetlb(test, &size);
+	unsigned long end = start + 2 * size;
+
+	if (try_fault_in(t, start) || try_fault_in(t, start + size))
+		kunit_skip(test, "no pages of hugetlb");
+	look_with(t, start, end, (struct leaf_action){ start, PAUSE, start });
+	want_call(t, CALL_HUGETLB, start, start + size);
+	want_call(t, CALL_HUGETLB, start, start + size);
+	want_call(t, CALL_HUGETLB, start + size, end);
+	expect_calls(test);
+
+	forget_calls(t);
+	expect_pause_in_middle(test, CALL_HUGETLB, start, size);
+}
+
+/* A PUD that was a leaf is a table after the pause. */
+static void leaf_pause_and_split_pud(struct kunit *test)
+{
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+	unsigned long end = start + PUD_SIZE;
+	struct pagewalk_test *t = test->priv;
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(t->mm);
+	vma = vma_lookup(t->mm, start);
+	for_each_pt_leaf(leaf, vma, start, end, PT_LEAF_F_HOLES) {
+		note_leaf(t, &leaf);
+		if (leaf.type != PT_LEAF_PUD || t->got.nr > 1)
+			continue;
+		pt_leaf_pause(&leaf, leaf.addr);
+		zap_vma_range(vma, start, PUD_SIZE);
+		t->order = PMD_ORDER;
+		fixup_user_fault(t->mm, start, FAULT_FLAG_WRITE, NULL);
+	}
+	mmap_read_unlock(t->mm);
+	want_call(t, CALL_PUD, start, end);
+	want_call(t, CALL_PMD, start, start + PMD_SIZE);
+	want_hole(t, CALL_PMD, start + PMD_SIZE, end);
+	expect_calls(test);
+}
+
+#if defined(CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING) && \
+	defined(CONFIG_TRANSPARENT_HUGEPAGE)	/* for map_elsewhere() */
+/* A table that is shared with another process, and no longer after a pause */
+static void leaf_pause_and_unshare(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long size, start = map_hugetlb(test, &size) + PUD_SIZE;
+	struct vm_area_struct *vma;
+	bool was_shared = false;
+	struct mm_struct *mm;
+	struct file *file;
+
+	if (size != PMD_SIZE)
+		kunit_skip(test, "tables of this size are not shared");
+	mmap_read_lock(t->mm);
+	file = vma_lookup(t->mm, start - PUD_SIZE)->vm_file;
+	mmap_read_unlock(t->mm);
+	map(test, file, start, PUD_SIZE, 0);
+	mm = map_elsewhere(test, file, start, PUD_SIZE, 0, PROT_READ | PROT_WRITE);
+	if (fault_in_elsewhere(mm, start + size, FAULT_FLAG_WRITE) ||
+	    try_fault_in(t, start + size))
+		kunit_skip(test, "no pages of hugetlb");
+
+	mmap_write_lock(t->mm);
+	vma = vma_lookup(t->mm, start);
+	for_each_pt_leaf(leaf, vma, start, start + PUD_SIZE, PT_LEAF_F_HOLES) {
+		note_leaf(t, &leaf);
+		if (leaf.type != PT_LEAF_HUGETLB || was_shared)
+			continue;
+		was_shared = hugetlb_pmd_shared(leaf.ptep);
+		pt_leaf_pause(&leaf, leaf.addr);
+		if (was_shared)
+			hugetlb_unshare_all_pmds(vma);
+	}
+	mmap_write_unlock(t->mm);
+	if (!was_shared)
+		kunit_skip(test, "the table is not shared");
+
+	want_hole(t, CALL_PMD, start, start + size);
+	want_call(t, CALL_HUGETLB, start + size, start + 2 * size);
+	/* It is the table of the other one that had the page. */
+	want_hole(t, CALL_PMD, start + size, start + PUD_SIZE);
+	expect_calls(test);
+}
+#else
+static void leaf_pause_and_unshare(struct kunit *test)
+{
+	kunit_skip(test, "no shared tables in this kernel");
+}
+#endif
+
+/*
+ * What changes before the loop gets there, while it is at a hole, where nothing
+ * is locked.
+ */
+static void expect_next_change(struct kunit *test, unsigned long mid)
+{
+	const struct change_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = mid - PMD_SIZE, end = mid + PMD_SIZE;
+	struct vm_area_struct *vma;
+	unsigned int ptes = 0, i;
+	unsigned long addr;
+
+	t->change = &param->change;
+	mmap_write_lock(t->mm);
+	vma = vma_lookup(t->mm, mid);
+	vma_start_write(vma);
+	look_vma(t, vma, start, end, (struct leaf_action){ start, CHANGE, mid });
+	mmap_write_unlock(t->mm);
+	end_migration(t);
+	need_change(test);
+
+	/* All of it, once */
+	KUNIT_ASSERT_LE(test, t->got.nr, MAX_CALLS);
+	for (i = 0, addr = start; i < t->got.nr; i++) {
+		const struct call *call = &t->got.call[i];
+
+		KUNIT_ASSERT_EQ(test, call->addr, addr);
+		addr = call->end;
+		if (call->kind == CALL_PTE)
+			ptes++;
+	}
+	KUNIT_EXPECT_EQ(test, addr, end);
+
+	KUNIT_ASSERT_GE(test, t->got.nr, 2);
+	KUNIT_EXPECT_EQ(test, t->got.call[0].kind, CALL_HOLE);
+	if (param->change.to == to_split) {
+		KUNIT_EXPECT_EQ(test, ptes, PTRS_PER_PTE);
+	} else if (param->change.to == to_table) {
+		KUNIT_EXPECT_EQ(test, ptes, 1);
+	} else {
+		KUNIT_EXPECT_EQ(test, t->got.nr, 2);
+		KUNIT_EXPECT_EQ(test, t->got.call[1].kind,
+				param->change.to == to_none ? CALL_HOLE : CALL_PMD);
+	}
+}
+
+/* Room for a PMD of holes, followed by another PMD. Return the latter. */
+static unsigned long map_after_hole(struct kunit *test, bool huge)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long mid = ALIGN(somewhere(), PMD_SIZE) + 2 * PMD_SIZE;
+	unsigned long pfn;
+
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) ||
+	    !IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		kunit_skip(test, "no huge pages in this kernel");
+	map_anon(test, mid - PMD_SIZE, 2 * PTRS_PER_PTE);
+	KUNIT_ASSERT_EQ(test, 0,
+			do_madvise(t->mm, mid - PMD_SIZE, 2 * PMD_SIZE,
+				   huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE));
+	fault_in(test, mid);
+	if (huge && find_leaf(t, mid, &pfn) != CALL_PMD)
+		kunit_skip(test, "got no huge page");
+	if (!huge)
+		KUNIT_ASSERT_EQ(test, 0,
+				do_madvise(t->mm, mid - PMD_SIZE, 2 * PMD_SIZE,
+					   MADV_HUGEPAGE));
+	return mid;
+}
+
+static void leaf_next_table_changes(struct kunit *test)
+{
+	expect_next_change(test, map_after_hole(test, false));
+}
+
+static void leaf_next_leaf_changes(struct kunit *test)
+{
+	expect_next_change(test, map_after_hole(test, true));
+}
+
+/*
+ * What changes after the loop has read it without a lock, and before it has
+ * that lock. The case holds the lock, and waits until the loop, on another CPU,
+ * waits for it, too. Then it changes the entry, unlocks, and restores the entry
+ * when the loop is done.
+ */
+
+#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_SMP) && \
+	defined(arch_spin_is_contended)
+struct other_loop {
+	struct work_struct work;
+	struct pagewalk_test *t;
+	unsigned long start;
+	unsigned long end;
+};
+
+static void look_elsewhere(struct work_struct *work)
+{
+	struct other_loop *loop = container_of(work, struct other_loop, work);
+
+	look(loop->t, loop->start, loop->end);
+}
+
+static void need_two_cpus(struct kunit *test)
+{
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "only one CPU");
+}
+
+/* Run @work on another CPU. Does it get as far as to wait for @ptl? */
+static bool waits_for(struct work_struct *work, spinlock_t *ptl)
+{
+	unsigned long timeout = jiffies + 5 * HZ;
+
+	queue_work_on(cpumask_any_but(cpu_online_mask, smp_processor_id()),
+		      system_percpu_wq, work);
+	while (!spin_is_contended(ptl)) {
+		if (time_after(jiffies, timeout))
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
+/* No one else knows of it, so it does not matter what is locked. */
+static void change_pmd(struct mm_struct *mm, unsigned long addr, pmd_t *pmdp,
+		       pmd_t pmd)
+{
+	if (pmd_leaf(pmdp_get(pmdp)))
+		pmdp_huge_get_and_clear(mm, addr, pmdp);
+	else
+		pmd_clear(pmdp);
+	flush_tlb_mm(mm);
+	if (pmd_none(pmd))
+		return;
+	if (pmd_leaf(pmd))
+		set_pmd_at(mm, addr, pmdp, pmd);
+	else
+		pmd_populate(mm, pmdp, pmd_pgtable(pmd));
+}
+
+static const struct level_param locked_leaf_params[] = {
+	{ CALL_HOLE, "none" },
+	{ CALL_PMD, "table" },
+	{ CALL_PTE, "split" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(locked_leaf, locked_leaf_params, name);
+
+static void leaf_changes_before_lock(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_thp(test), end = start + PMD_SIZE;
+	struct other_loop loop = { .t = t, .start = start, .end = end };
+	struct vm_area_struct *vma;
+	pgtable_t table;
+	spinlock_t *ptl;
+	pmd_t *pmdp, old;
+	bool waits;
+
+	need_two_cpus(test);
+	table = pte_alloc_one(t->mm);
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	INIT_WORK_ONSTACK(&loop.work, look_elsewhere);
+
+	mmap_read_lock(t->mm);
+	vma = vma_lookup(t->mm, start);
+	pmdp = mm_find_pmd(t->mm, start);
+	ptl = pmd_lock(t->mm, pmdp);
+	old = pmdp_get(pmdp);
+	waits = waits_for(&loop.work, ptl);
+	if (param->level == CALL_HOLE) {
+		change_pmd(t->mm, start, pmdp, __pmd(0));
+	} else if (param->level == CALL_PMD) {
+		change_pmd(t->mm, start, pmdp, __pmd(0));
+		pmd_populate(t->mm, pmdp, table);
+	} else {
+		split_huge_pmd_locked(vma, start, pmdp, false);
+	}
+	spin_unlock(ptl);
+	mmap_read_unlock(t->mm);
+	flush_work(&loop.work);
+	destroy_work_on_stack(&loop.work);
+	if (param->level != CALL_PTE) {
+		ptl = pmd_lock(t->mm, pmdp);
+		change_pmd(t->mm, start, pmdp, old);
+		spin_unlock(ptl);
+	}
+	synchronize_rcu();
+	pte_free(t->mm, table);
+
+	KUNIT_EXPECT_TRUE(test, waits);
+	if (param->level == CALL_HOLE)
+		want_hole(t, CALL_PMD, start, end);
+	else if (param->level == CALL_PMD)
+		want_hole(t, CALL_PTE, start, end);
+	else
+		want_ptes(t, start, PTRS_PER_PTE);
+	expect_calls(test);
+}
+
+static const struct level_param locked_table_params[] = {
+	{ CALL_HOLE, "none" },
+	{ CALL_PMD, "leaf" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(locked_table, locked_table_params, name);
+
+/* pte_offset_map_lock() waits for the lock, and then returns NULL. */
+static void table_changes_before_lock(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long end = map_after_hole(test, true);
+	unsigned long start = end - PMD_SIZE;
+	struct other_loop loop = { .t = t, .start = start, .end = end };
+	pmd_t *pmdp, old, new = __pmd(0);
+	spinlock_t *pml, *ptl;
+	bool waits;
+
+	need_two_cpus(test);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, start, PMD_SIZE,
+					    MADV_NOHUGEPAGE));
+	fault_in(test, start);
+	expect_leaf(test, start, CALL_PTE);
+	INIT_WORK_ONSTACK(&loop.work, look_elsewhere);
+
+	mmap_read_lock(t->mm);
+	if (param->level == CALL_PMD)
+		new = pmd_wrprotect(pmdp_get(mm_find_pmd(t->mm, end)));
+	pmdp = mm_find_pmd(t->mm, start);
+	pml = pmd_lock(t->mm, pmdp);
+	ptl = pte_lockptr(t->mm, pmdp);
+	if (ptl != pml)
+		spin_lock_nested(ptl, SINGLE_DEPTH_NESTING);
+	old = pmdp_get(pmdp);
+	waits = waits_for(&loop.work, ptl);
+	change_pmd(t->mm, start, pmdp, new);
+	if (ptl != pml)
+		spin_unlock(ptl);
+	spin_unlock(pml);
+	mmap_read_unlock(t->mm);
+	flush_work(&loop.work);
+	destroy_work_on_stack(&loop.work);
+	pml = pmd_lock(t->mm, pmdp);
+	change_pmd(t->mm, start, pmdp, old);
+	spin_unlock(pml);
+
+	KUNIT_EXPECT_TRUE(test, waits);
+	if (param->level == CALL_PMD)
+		want_call(t, CALL_PMD, start, end);
+	else
+		want_hole(t, CALL_PMD, start, end);
+	expect_calls(test);
+}
+
+static const struct level_param locked_pud_params[] = {
+	{ CALL_HOLE, "none" },
+	{ CALL_PMD, "table" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(locked_pud, locked_pud_params, name);
+
+#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
+static void pud_leaf_changes_before_lock(struct kunit *test)
+{
+	const struct level_param *param = test->param_value;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_pud_leaf(test, open_pfn_file(test));
+	unsigned long end = start + PUD_SIZE;
+	struct other_loop loop = { .t = t, .start = start, .end = end };
+	pmd_t *table;
+	spinlock_t *ptl;
+	pud_t *pudp, old;
+	bool waits;
+
+	need_two_cpus(test);
+	table = pmd_alloc_one(t->mm, start);
+	KUNIT_ASSERT_NOT_NULL(test, table);
+	INIT_WORK_ONSTACK(&loop.work, look_elsewhere);
+
+	mmap_read_lock(t->mm);
+	pudp = pud_offset(p4d_offset(pgd_offset(t->mm, start), start), start);
+	ptl = pud_lock(t->mm, pudp);
+	old = pudp_get(pudp);
+	waits = waits_for(&loop.work, ptl);
+	pudp_huge_get_and_clear(t->mm, start, pudp);
+	flush_tlb_mm(t->mm);
+	if (param->level == CALL_PMD)
+		pud_populate(t->mm, pudp, table);
+	spin_unlock(ptl);
+	mmap_read_unlock(t->mm);
+	flush_work(&loop.work);
+	destroy_work_on_stack(&loop.work);
+	ptl = pud_lock(t->mm, pudp);
+	pud_clear(pudp);
+	flush_tlb_mm(t->mm);
+	set_pud_at(t->mm, start, pudp, old);
+	spin_unlock(ptl);
+	pmd_free(t->mm, table);
+
+	KUNIT_EXPECT_TRUE(test, waits);
+	want_hole(t, param->level == CALL_PMD ? CALL_PMD : CALL_PUD, start, end);
+	expect_calls(test);
+}
+#else
+static void pud_leaf_changes_before_lock(struct kunit *test)
+{
+	kunit_skip(test, "no PUD leaves in this kernel");
+}
+#endif
+
+#define NR_NEIGHBOURS	4
+
+/* Leaves in the same table. Return the address of the first one. */
+static unsigned long map_neighbours(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = ALIGN(somewhere(), PMD_SIZE), addr, pfn;
+	unsigned long end = start + NR_NEIGHBOURS * PMD_SIZE;
+
+	if (!IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		kunit_skip(test, "no madvise() in this kernel");
+	map_anon(test, start, NR_NEIGHBOURS * PTRS_PER_PTE);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, start, end - start,
+					    MADV_HUGEPAGE));
+	for (addr = start; addr < end; addr += PMD_SIZE) {
+		fault_in(test, addr);
+		if (find_leaf(t, addr, &pfn) != CALL_PMD)
+			kunit_skip(test, "got no huge page");
+	}
+	return start;
+}
+
+struct lock_waiter {
+	struct work_struct work;
+	spinlock_t *ptl;
+	bool got_it;
+};
+
+static void wait_for_lock(struct work_struct *work)
+{
+	struct lock_waiter *w = container_of(work, struct lock_waiter, work);
+
+	spin_lock(w->ptl);
+	WRITE_ONCE(w->got_it, true);
+	spin_unlock(w->ptl);
+}
+
+/* Who waits for the lock of neighbouring leaves need not wait for the last. */
+static void leaf_lock_is_passed_on(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_neighbours(test);
+	unsigned long end = start + NR_NEIGHBOURS * PMD_SIZE;
+	bool waits = false, got_it = false;
+	struct lock_waiter waiter = {};
+
+	need_two_cpus(test);
+	INIT_WORK_ONSTACK(&waiter.work, wait_for_lock);
+	mmap_read_lock(t->mm);
+	waiter.ptl = pmd_lockptr(t->mm, mm_find_pmd(t->mm, start));
+	for_each_pt_leaf(leaf, vma_lookup(t->mm, start), start, end, 0) {
+		if (leaf.addr == start)
+			waits = waits_for(&waiter.work, waiter.ptl);
+		got_it = READ_ONCE(waiter.got_it);
+	}
+	mmap_read_unlock(t->mm);
+	flush_work(&waiter.work);
+	destroy_work_on_stack(&waiter.work);
+	KUNIT_EXPECT_TRUE(test, waits);
+	KUNIT_EXPECT_TRUE(test, got_it);
+}
+
+/* Nor does a task that should be rescheduled keep the CPU until then. */
+static void leaf_is_rescheduled(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_neighbours(test);
+	unsigned long end = start + NR_NEIGHBOURS * PMD_SIZE;
+	unsigned int nr = 0, late = 0;
+
+	mmap_read_lock(t->mm);
+	for_each_pt_leaf(leaf, vma_lookup(t->mm, start), start, end, 0) {
+		late += leaf.addr != start && need_resched();
+		local_irq_disable();
+		set_need_resched_current();
+		local_irq_enable();
+		nr++;
+	}
+	mmap_read_unlock(t->mm);
+	KUNIT_EXPECT_EQ(test, nr, NR_NEIGHBOURS);
+	KUNIT_EXPECT_EQ(test, late, 0);
+}
+#else
+static const struct level_param locked_leaf_params[] = {
+	{ CALL_PMD, "any" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(locked_leaf, locked_leaf_params, name);
+KUNIT_ARRAY_PARAM_DESC(locked_table, locked_leaf_params, name);
+KUNIT_ARRAY_PARAM_DESC(locked_pud, locked_leaf_params, name);
+
+static void leaf_changes_before_lock(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages here, or no one to wait for a lock");
+}
+
+static void table_changes_before_lock(struct kunit *test)
+{
+	leaf_changes_before_lock(test);
+}
+
+static void pud_leaf_changes_before_lock(struct kunit *test)
+{
+	leaf_changes_before_lock(test);
+}
+
+static void leaf_lock_is_passed_on(struct kunit *test)
+{
+	leaf_changes_before_lock(test);
+}
+
+static void leaf_is_rescheduled(struct kunit *test)
+{
+	leaf_changes_before_lock(test);
+}
+#endif
+
+/*
+ * Batches: a THP that is mapped by PTEs. An architecture that has contiguous
+ * PTEs, for which pte_batch_hint() is more than 1, is needed to test what is
+ * different with them, in pt_leaf_batch() and pt_leaf_batch_hint().
+ */
+
+static unsigned int batch_at(struct pagewalk_test *t, unsigned long addr,
+			     unsigned long end, pt_leaf_merge_t merge, pte_t *pte)
+{
+	unsigned int nr = 0;
+	pte_t *first = NULL;
+
+	mmap_read_lock(t->mm);
+	for_each_pt_leaf(leaf, vma_lookup(t->mm, addr), addr, end, 0) {
+		struct page *page = pt_leaf_page(&leaf);
+
+		if (!page || leaf.type != PT_LEAF_PTE)
+			break;
+		pt_leaf_batch(&leaf, page_folio(page), merge);
+		if (leaf.addr != addr) {
+			/* The one that follows has to be where it should. */
+			if (leaf.addr < addr + nr * PAGE_SIZE ||
+			    leaf.ptep != first + (leaf.addr - addr) / PAGE_SIZE)
+				nr = 0;
+			break;
+		}
+		nr = (leaf.end - leaf.addr) / PAGE_SIZE;
+		first = leaf.ptep;
+		*pte = leaf.pte;
+	}
+	mmap_read_unlock(t->mm);
+	return nr;
+}
+
+static unsigned long map_split_thp(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_thp(test);
+
+	mmap_read_lock(t->mm);
+	split_huge_pmd(vma_lookup(t->mm, start), mm_find_pmd(t->mm, start), start);
+	mmap_read_unlock(t->mm);
+	expect_leaf(test, start, CALL_PTE);
+	return start;
+}
+
+static void leaf_batch(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_split_thp(test), end = start + PMD_SIZE;
+	unsigned long small = end;
+	pte_t pte;
+
+	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, 0, &pte), PTRS_PER_PTE);
+	KUNIT_EXPECT_EQ(test, PTRS_PER_PTE - 3,
+			batch_at(t, start + 3 * PAGE_SIZE, end, 0, &pte));
+	KUNIT_EXPECT_EQ(test, 5,
+			batch_at(t, start, start + 5 * PAGE_SIZE, 0, &pte));
+
+	/* Another folio, and an empty entry */
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, start + 8 * PAGE_SIZE,
+					    2 * PAGE_SIZE, MADV_DONTNEED));
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, start, PMD_SIZE,
+					    MADV_NOHUGEPAGE));
+	KUNIT_EXPECT_EQ(test, 8, batch_at(t, start, end, 0, &pte));
+	fault_in(test, start + 8 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 8, batch_at(t, start, end, 0, &pte));
+	KUNIT_EXPECT_EQ(test, 1, batch_at(t, start + 8 * PAGE_SIZE, end, 0, &pte));
+
+	map_and_fault_in(test, small, 2);
+	KUNIT_EXPECT_EQ(test, 1,
+			batch_at(t, small, small + 2 * PAGE_SIZE, 0, &pte));
+}
+
+struct merge_param {
+	pt_leaf_merge_t merge;
+	const char *name;
+};
+
+static const struct merge_param merge_params[] = {
+	{ PT_LEAF_MERGE_YOUNG,		"young" },
+	{ PT_LEAF_MERGE_DIRTY,		"dirty" },
+	{ PT_LEAF_MERGE_SOFT_DIRTY,	"soft_dirty" },
+	{ PT_LEAF_IGNORE_WRITE,		"write" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(merge, merge_params, name);
+
+static pte_t without(pte_t pte, pt_leaf_merge_t merge)
+{
+	switch (merge) {
+	case PT_LEAF_MERGE_YOUNG:
+		return pte_mkold(pte);
+	case PT_LEAF_MERGE_DIRTY:
+		return pte_mkclean(pte);
+	case PT_LEAF_MERGE_SOFT_DIRTY:
+		return pte_clear_soft_dirty(pte);
+	default:
+		return pte_wrprotect(pte);
+	}
+}
+
+static bool lacks(pte_t pte, pt_leaf_merge_t merge)
+{
+	switch (merge) {
+	case PT_LEAF_MERGE_YOUNG:
+		return !pte_young(pte);
+	case PT_LEAF_MERGE_DIRTY:
+		return !pte_dirty(pte);
+	case PT_LEAF_MERGE_SOFT_DIRTY:
+		return !pte_soft_dirty(pte);
+	default:
+		return !pte_write(pte);
+	}
+}
+
+/* The first eight lack a bit that the others have. */
+static void leaf_batch_merges(struct kunit *test)
+{
+	const struct merge_param *param = test->param_value;
+	pt_leaf_merge_t merge = param->merge, all = 0, i;
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_split_thp(test), end = start + PMD_SIZE;
+	pte_t pte;
+
+	for (i = 0; i < ARRAY_SIZE(merge_params); i++)
+		all |= merge_params[i].merge;
+	for (i = 0; i < 8; i++) {
+		unsigned long addr = start + i * PAGE_SIZE;
+
+		pte = exchange_pte(t, addr, __pte(0));
+		if (pte_same(pte, without(pte, merge)) || lacks(pte, merge)) {
+			exchange_pte(t, addr, pte);
+			kunit_skip(test, "no such bit here");
+		}
+		exchange_pte(t, addr, without(pte, merge));
+	}
+	flush_tlb_mm(t->mm);
+
+	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, 0, &pte), 8);
+	KUNIT_EXPECT_TRUE(test, lacks(pte, merge));
+	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, all & ~merge, &pte), 8);
+	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, merge, &pte), PTRS_PER_PTE);
+	KUNIT_EXPECT_EQ(test, lacks(pte, merge), merge == PT_LEAF_IGNORE_WRITE);
+}
+
+/* What is dirty must not look soft-dirty, which is another bit, and not asked for. */
+static void leaf_batch_merges_dirty_alone(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_split_thp(test), end = start + PMD_SIZE;
+	unsigned long addr;
+	pte_t pte;
+
+	for (addr = start; addr < end; addr += PAGE_SIZE) {
+		pte = pte_mkdirty(exchange_pte(t, addr, __pte(0)));
+		if (!pte_soft_dirty(pte_mksoft_dirty(pte)) ||
+		    pte_soft_dirty(pte_clear_soft_dirty(pte))) {
+			exchange_pte(t, addr, pte);
+			kunit_skip(test, "no soft-dirty bit here");
+		}
+		pte = pte_clear_soft_dirty(pte);
+		exchange_pte(t, addr, addr == start ? pte_mkclean(pte) : pte);
+	}
+	flush_tlb_mm(t->mm);
+
+	KUNIT_EXPECT_EQ(test, PTRS_PER_PTE,
+			batch_at(t, start, end, PT_LEAF_MERGE_DIRTY, &pte));
+	KUNIT_EXPECT_TRUE(test, pte_dirty(pte));
+	KUNIT_EXPECT_FALSE(test, pte_soft_dirty(pte));
+	KUNIT_EXPECT_EQ(test, PTRS_PER_PTE,
+			batch_at(t, start, end, PT_LEAF_MERGE_DIRTY |
+				 PT_LEAF_MERGE_SOFT_DIRTY, &pte));
+	KUNIT_EXPECT_TRUE(test, pte_dirty(pte));
+	KUNIT_EXPECT_FALSE(test, pte_soft_dirty(pte));
+}
+
+/* After a pause there is no table any more. */
+static void leaf_batch_after_pause(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+	unsigned int warned = 0;
+
+	if (!IS_ENABLED(CONFIG_DEBUG_VM))
+		kunit_skip(test, "nothing is asserted in this kernel");
+	map_and_fault_in(test, start, 1);
+	mmap_read_lock(t->mm);
+	for_each_pt_leaf(leaf, vma_lookup(t->mm, start), start,
+			 start + PAGE_SIZE, 0) {
+		struct folio *folio = page_folio(pt_leaf_page(&leaf));
+
+		folio_get(folio);
+		pt_leaf_pause(&leaf, leaf.end);
+		kunit_warning_suppress(test) {
+			pt_leaf_batch(&leaf, folio, 0);
+			warned = KUNIT_SUPPRESSED_WARNING_COUNT();
+		}
+		folio_put(folio);
+	}
+	mmap_read_unlock(t->mm);
+	KUNIT_EXPECT_EQ(test, warned, 1);
+}
+
+/* Locks of the caller */
+
+static void leaf_with_vma_lock(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere(), end = start + 3 * PAGE_SIZE;
+	struct vm_area_struct *vma;
+
+	if (!IS_ENABLED(CONFIG_PER_VMA_LOCK))
+		kunit_skip(test, "no VMA locks in this kernel");
+	map_and_fault_in(test, start, 3);
+	vma = lock_vma_under_rcu(t->mm, start);
+	KUNIT_ASSERT_NOT_NULL(test, vma);
+	look_vma(t, vma, start, end, (struct leaf_action){});
+	vma_end_read(vma);
+	want_ptes(t, start, 3);
+	expect_calls(test);
+}
+
+static void look_mapping(struct pagewalk_test *t, struct file *file,
+			 unsigned long start, unsigned long end,
+			 pt_leaf_flags_t flags)
+{
+	struct vm_area_struct *vma;
+
+	i_mmap_lock_read(file->f_mapping);
+	mapping_rmap_tree_foreach(vma, file->f_mapping, 0, ULONG_MAX) {
+		if (vma->vm_start != start)
+			continue;
+		for_each_pt_leaf(leaf, vma, start, end, flags | PT_LEAF_F_I_MMAP)
+			note_leaf(t, &leaf);
+	}
+	i_mmap_unlock_read(file->f_mapping);
+}
+
+static void leaf_with_i_mmap_rwsem(struct kunit *test)
+{
+	struct mapping_vmas m = map_twice(test);
+	struct pagewalk_test *t = test->priv;
+
+	look_mapping(t, m.file, m.b, m.b + 4 * PAGE_SIZE, 0);
+	want_ptes(t, m.b, 1);
+	expect_calls(test);
+
+	forget_calls(t);
+	look_mapping(t, m.file, m.b, m.b + 4 * PAGE_SIZE, PT_LEAF_F_HOLES);
+	want_ptes(t, m.b, 1);
+	want_hole(t, CALL_PTE, m.b + PAGE_SIZE, m.b + 4 * PAGE_SIZE);
+	expect_calls(test);
+}
+
+static void leaf_of_hugetlb_with_i_mmap_rwsem(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long size, start = map_hugetlb(test, &size);
+	unsigned long end = start + 2 * size;
+	struct file *file;
+
+	if (try_fault_in(t, start))
+		kunit_skip(test, "no pages of hugetlb");
+	mmap_read_lock(t->mm);
+	file = vma_lookup(t->mm, start)->vm_file;
+	mmap_read_unlock(t->mm);
+
+	look_mapping(t, file, start, end, 0);
+	want_call(t, CALL_HUGETLB, start, start + size);
+	expect_calls(test);
+
+	forget_calls(t);
+	look_mapping(t, file, start, end, PT_LEAF_F_HOLES);
+	KUNIT_EXPECT_EQ(test, t->got.nr, 2);
+	KUNIT_EXPECT_EQ(test, t->got.call[0].kind, CALL_HUGETLB);
+	KUNIT_EXPECT_EQ(test, t->got.call[1].kind, CALL_HOLE);
+	KUNIT_EXPECT_EQ(test, t->got.call[1].addr, start + size);
+	KUNIT_EXPECT_EQ(test, t->got.call[1].end, end);
+	/* That one is not for it to lock. */
+	KUNIT_EXPECT_FALSE(test, is_hugetlb_vma_locked(t, start));
+}
+
+static void leaf_without_lock(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = somewhere();
+	struct vm_area_struct *vma;
+	bool warned = false;
+
+	if (!IS_ENABLED(CONFIG_DEBUG_VM))
+		kunit_skip(test, "nothing is asserted in this kernel");
+	map_and_fault_in(test, start, 1);
+	mmap_read_lock(t->mm);
+	vma = vma_lookup(t->mm, start);
+	mmap_read_unlock(t->mm);
+	kunit_warning_suppress(test) {
+		look_vma(t, vma, start, start + PAGE_SIZE, (struct leaf_action){});
+		warned = KUNIT_SUPPRESSED_WARNING_COUNT();
+	}
+	KUNIT_EXPECT_TRUE(test, warned);
+}
+
+/*
+ * Against a thread that changes page tables all the time:
+ *
+ * * in the first PMDs each page is always mapped, either by a leaf or by a
+ *   table. To split the leaf is done as the kernel does it, with the page table
+ *   lock only, but without the work that it has with the folio. To go back is
+ *   done with the mmap_lock held for writing, as the kernel does.
+ * * The PMD behind them is split by the kernel when its second page is zapped,
+ *   and collapsed by the kernel now and then. Its first page is always mapped.
+ * * The last PMD is filled and zapped, with all that is in it.
+ *
+ * What is always mapped has to be seen exactly once by each loop.
+ */
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#define NR_RACE_PMDS	2
+
+struct leaf_race {
+	struct work_struct work;
+	struct mm_struct *mm;
+	unsigned long start;
+	unsigned long splits;
+	bool stop;
+	struct folio *folio[NR_RACE_PMDS];
+	pmd_t leaf[NR_RACE_PMDS];
+	pgtable_t table[NR_RACE_PMDS];
+};
+
+static void race_to_leaf(struct leaf_race *r, int i)
+{
+	unsigned long addr = r->start + i * PMD_SIZE;
+	pmd_t *pmdp = mm_find_pmd(r->mm, addr);
+	spinlock_t *ptl = pmd_lock(r->mm, pmdp);
+
+	pmd_clear(pmdp);
+	flush_tlb_mm(r->mm);
+	set_pmd_at(r->mm, addr, pmdp, r->leaf[i]);
+	spin_unlock(ptl);
+}
+
+static void race_to_table(struct leaf_race *r, int i)
+{
+	unsigned long addr = r->start + i * PMD_SIZE;
+	pmd_t *pmdp = mm_find_pmd(r->mm, addr);
+	spinlock_t *ptl = pmd_lock(r->mm, pmdp);
+
+	pmdp_invalidate(vma_lookup(r->mm, addr), addr, pmdp);
+	pmd_populate(r->mm, pmdp, r->table[i]);
+	spin_unlock(ptl);
+}
+
+static void change_all_the_time(struct work_struct *work)
+{
+	struct leaf_race *r = container_of(work, struct leaf_race, work);
+	unsigned long kept = r->start + NR_RACE_PMDS * PMD_SIZE;
+	unsigned long zapped = kept + PMD_SIZE;
+	struct rnd_state rnd;
+	int i;
+
+	prandom_seed_state(&rnd, 1);
+	kthread_use_mm(r->mm);
+	while (!READ_ONCE(r->stop)) {
+		mmap_read_lock(r->mm);
+		for (i = 0; i < NR_RACE_PMDS; i++) {
+			udelay(prandom_u32_state(&rnd) % 128);
+			race_to_table(r, i);
+		}
+		mmap_read_unlock(r->mm);
+		if (r->splits % 8 == 0) {
+			mmap_read_lock(r->mm);
+			fixup_user_fault(r->mm, zapped, FAULT_FLAG_WRITE, NULL);
+			mmap_read_unlock(r->mm);
+			/* This splits the PMD; then there is a table. */
+			do_madvise(r->mm, zapped + PAGE_SIZE, PAGE_SIZE,
+				   MADV_DONTNEED);
+			do_madvise(r->mm, zapped, PMD_SIZE, MADV_DONTNEED);
+		}
+		/* It takes a thousand times as long. */
+		if (r->splits % 1024 == 1023)
+			do_madvise(r->mm, kept, PMD_SIZE, MADV_COLLAPSE);
+		if (r->splits % 1024 == 512)
+			do_madvise(r->mm, kept + PAGE_SIZE, PAGE_SIZE,
+				   MADV_DONTNEED);
+		mmap_write_lock(r->mm);
+		for (i = 0; i < NR_RACE_PMDS; i++)
+			race_to_leaf(r, i);
+		mmap_write_unlock(r->mm);
+		WRITE_ONCE(r->splits, r->splits + 1);
+		cond_resched();
+	}
+	kthread_unuse_mm(r->mm);
+}
+
+static void race_prepare(struct kunit *test, struct leaf_race *r, int i)
+{
+	unsigned long addr = r->start + i * PMD_SIZE;
+	pmd_t *pmdp = mm_find_pmd(r->mm, addr);
+	struct vm_area_struct *vma;
+	spinlock_t *ptl;
+	pte_t *ptep;
+
+	r->table[i] = pte_alloc_one(r->mm);
+	KUNIT_ASSERT_NOT_NULL(test, r->table[i]);
+	r->leaf[i] = pmdp_get(pmdp);
+	/* So that no one else deals with it or how it is mapped */
+	r->folio[i] = pmd_folio(r->leaf[i]);
+	folio_get(r->folio[i]);
+	folio_lock(r->folio[i]);
+
+	mmap_write_lock(r->mm);
+	vma = vma_lookup(r->mm, addr);
+	ptl = pmd_lock(r->mm, pmdp);
+	pmdp_huge_get_and_clear(r->mm, addr, pmdp);
+	pmd_populate(r->mm, pmdp, r->table[i]);
+	ptep = pte_offset_map(pmdp, addr);
+	for (int n = 0; ptep && n < PTRS_PER_PTE; n++)
+		set_pte(ptep + n, pfn_pte(pmd_pfn(r->leaf[i]) + n,
+					  vma->vm_page_prot));
+	if (ptep)
+		pte_unmap(ptep);
+	spin_unlock(ptl);
+	race_to_leaf(r, i);
+	mmap_write_unlock(r->mm);
+}
+
+static void leaf_race(struct kunit *test)
+{
+	unsigned long start = ALIGN(somewhere(), PMD_SIZE), addr, pfn;
+	unsigned long kept = start + NR_RACE_PMDS * PMD_SIZE;
+	unsigned long end = kept + 2 * PMD_SIZE;
+	unsigned long timeout = jiffies + 2 * HZ, looks = 0;
+	unsigned long lost = 0, wrong = 0, ptes = 0, pmds = 0;
+	struct pagewalk_test *t = test->priv;
+	struct leaf_race r = {
+		.mm = t->mm,
+		.start = start,
+	};
+	int i;
+
+	if (!IS_ENABLED(CONFIG_ADVISE_SYSCALLS))
+		kunit_skip(test, "no madvise() in this kernel");
+	map_anon(test, start, (NR_RACE_PMDS + 2) * PTRS_PER_PTE);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, start, end - start,
+					    MADV_HUGEPAGE));
+	for (addr = start; addr <= kept; addr += PMD_SIZE) {
+		fault_in(test, addr);
+		if (find_leaf(t, addr, &pfn) != CALL_PMD)
+			kunit_skip(test, "got no huge page");
+	}
+	/* khugepaged has nothing to do there. A VMA of its own, therefore */
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, start, kept - start,
+					    MADV_NOHUGEPAGE));
+	for (i = 0; i < NR_RACE_PMDS; i++)
+		race_prepare(test, &r, i);
+	INIT_WORK_ONSTACK(&r.work, change_all_the_time);
+	/* On another CPU, if there is one */
+	queue_work(system_dfl_wq, &r.work);
+
+	while (time_before(jiffies, timeout) || !looks) {
+		unsigned int seen = 0;
+
+		mmap_read_lock(t->mm);
+		addr = start;
+		for_each_pt_leaf(leaf, vma_lookup(t->mm, start), start, kept, 0) {
+			struct page *page = pt_leaf_page(&leaf);
+
+			i = (leaf.addr - start) / PMD_SIZE;
+			pfn = (leaf.addr & ~PMD_MASK) / PAGE_SIZE;
+			if (page != folio_page(r.folio[i], pfn))
+				wrong++;
+			if (leaf.addr != addr)
+				lost++;
+			addr = leaf.end;
+			if (leaf.type == PT_LEAF_PMD)
+				pmds++;
+			else
+				ptes++;
+		}
+		if (addr != kept)
+			lost++;
+		for_each_pt_leaf(leaf, vma_lookup(t->mm, kept), kept, end,
+				 PT_LEAF_F_HOLES) {
+			if (leaf.addr != addr)
+				lost++;
+			addr = leaf.end;
+			if (leaf.addr == kept)
+				seen += pt_leaf_present(&leaf);
+		}
+		mmap_read_unlock(t->mm);
+		if (addr != end || seen != 1)
+			lost++;
+		looks++;
+		/* Readers that come and go can keep a writer waiting for long. */
+		if (mmap_lock_is_contended(t->mm))
+			usleep_range(10, 20);
+		cond_resched();
+	}
+	WRITE_ONCE(r.stop, true);
+	flush_work(&r.work);
+	destroy_work_on_stack(&r.work);
+	for (i = 0; i < NR_RACE_PMDS; i++) {
+		folio_unlock(r.folio[i]);
+		folio_put(r.folio[i]);
+	}
+	synchronize_rcu();
+	for (i = 0; i < NR_RACE_PMDS; i++)
+		pte_free(t->mm, r.table[i]);
+
+	kunit_info(test, "%lu splits, %lu loops: %lu PMDs, %lu PTEs\n",
+		   r.splits, looks, pmds, ptes);
+	KUNIT_EXPECT_EQ(test, lost, 0);
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	KUNIT_EXPECT_GT(test, r.splits, 0);
+	/* It has been worth it. */
+	KUNIT_EXPECT_GT(test, pmds, 0);
+	KUNIT_EXPECT_GT(test, ptes, 0);
+}
+#else
+static void leaf_race(struct kunit *test)
+{
+	kunit_skip(test, "no huge pages in this kernel");
+}
+#endif
+
+static struct kunit_case pt_leaf_test_cases[] = {
+	KUNIT_CASE(leaf_ptes),
+	KUNIT_CASE(leaf_ptes_in_part),
+	KUNIT_CASE_PARAM(leaf_next_table, level_gen_params),
+	KUNIT_CASE_PARAM(leaf_holes, level_gen_params),
+	KUNIT_CASE(leaf_holes_in_tables),
+	KUNIT_CASE(leaf_thp),
+	KUNIT_CASE(leaf_pmd_pfn),
+	KUNIT_CASE(leaf_pud_pfn),
+	KUNIT_CASE(leaf_hugetlb),
+	KUNIT_CASE(leaf_seek),
+	KUNIT_CASE(leaf_seek_huge_zero),
+	KUNIT_CASE(leaf_seek_nothing),
+	KUNIT_CASE(leaf_seek_no_hugetlb),
+	KUNIT_CASE_PARAM(leave_in_ptes, leave_gen_params),
+	KUNIT_CASE_PARAM(leave_in_thp, leave_gen_params),
+	KUNIT_CASE_PARAM(leave_in_pud_leaf, leave_gen_params),
+	KUNIT_CASE_PARAM(leave_in_hole, leave_gen_params),
+	KUNIT_CASE_PARAM(leave_in_hugetlb, leave_gen_params),
+	KUNIT_CASE(leaf_pause),
+	KUNIT_CASE(leaf_pause_in_thp),
+	KUNIT_CASE(leaf_pause_in_hugetlb),
+	KUNIT_CASE(leaf_pause_and_split_pud),
+	KUNIT_CASE(leaf_pause_and_unshare),
+	KUNIT_CASE_PARAM(leaf_next_table_changes, table_change_gen_params),
+	KUNIT_CASE_PARAM(leaf_next_leaf_changes, leaf_change_gen_params),
+	KUNIT_CASE_PARAM(leaf_changes_before_lock, locked_leaf_gen_params),
+	KUNIT_CASE_PARAM(table_changes_before_lock, locked_table_gen_params),
+	KUNIT_CASE_PARAM(pud_leaf_changes_before_lock, locked_pud_gen_params),
+	KUNIT_CASE(leaf_lock_is_passed_on),
+	KUNIT_CASE(leaf_is_rescheduled),
+	KUNIT_CASE(leaf_batch),
+	KUNIT_CASE_PARAM(leaf_batch_merges, merge_gen_params),
+	KUNIT_CASE(leaf_batch_merges_dirty_alone),
+	KUNIT_CASE(leaf_batch_after_pause),
+	KUNIT_CASE(leaf_with_vma_lock),
+	KUNIT_CASE(leaf_with_i_mmap_rwsem),
+	KUNIT_CASE(leaf_of_hugetlb_with_i_mmap_rwsem),
+	KUNIT_CASE(leaf_without_lock),
+	KUNIT_CASE(leaf_race),
+	{}
+};
+
 static int pagewalk_test_init(struct kunit *test)
 {
 	struct pagewalk_test *t;
@@ -4851,4 +6510,10 @@ static struct kunit_suite pagewalk_test_suite = {
 	.test_cases = pagewalk_test_cases,
 };
 
-kunit_test_suite(pagewalk_test_suite);
+static struct kunit_suite pt_leaf_test_suite = {
+	.name = "pt_leaf",
+	.init = pagewalk_test_init,
+	.test_cases = pt_leaf_test_cases,
+};
+
+kunit_test_suites(&pagewalk_test_suite, &pt_leaf_test_suite);

@@ -37,7 +37,7 @@ struct mm_walk_ops ops = { ..., .pmd_entry = fn, ..., };
 
 @other@
 identifier ops, fn;
-identifier level =~ "^(pte_entry|pte_hole|hugetlb_entry|pre_vma|install_pte)$";
+identifier level =~ "^(pte_entry|pte_hole|pre_vma|install_pte)$";
 @@
 
 struct mm_walk_ops ops = { ..., .level = fn, ..., };

@@ -1334,12 +1334,16 @@ static void madvise_reclaim(struct __test_metadata *_metadata,
 			    const struct mapping *m, int advice)
 {
 	bool refused = m->backing == VFIO || m->backing == HUGETLB;
-	int ret = madvise(m->addr, m->size, advice);
+	int err = madvise(m->addr, m->size, advice) ? errno : 0;
+	struct touched t = touch(m);
 
 	/* It is reclaim, not the walk, that splits what there is no swap for. */
 	if (advice == MADV_PAGEOUT && is_anon(m))
 		splits_before = nr_splits();
-	report_call(_metadata, m, ret, refused ? EINVAL : 0);
+	if (advice == MADV_PAGEOUT && m->backing == THP)
+		t.lost = 0;
+	report(_metadata, m, t, err == (refused ? EINVAL : 0) ? RIGHT : WRONG,
+	       "%s", err ? strerror(err) : "done");
 }
 
 TEST_F(pagewalk, madv_cold)
@@ -2313,6 +2317,40 @@ TEST_F(swap, smaps_huge_shmem)
 	close(fd);
 }
 
+/* In a private mapping smaps looks for it where nothing is mapped. */
+TEST_F(swap, smaps_shmem_holes)
+{
+	const int prot = PROT_READ | PROT_WRITE;
+	const size_t size = 2 * MB2, page = psize();
+	const long size_kb = size / 1024;
+	char *shared, *private;
+	long own_kb = 0;
+	int fd;
+
+	fd = memfd_create("pagewalk", 0);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(ftruncate(fd, size), 0);
+	shared = reserve(size, 0);
+	private = reserve(size, 0);
+	ASSERT_TRUE(shared && private);
+	ASSERT_EQ(mmap(shared, size, prot, MAP_SHARED | MAP_FIXED, fd, 0), shared);
+	ASSERT_EQ(mmap(private, size, prot, MAP_PRIVATE | MAP_FIXED, fd, 0), private);
+	memset(shared, 1, size);
+
+	/* Many runs of one or more empty entries, each behind a page of our own */
+	for (size_t i = 0, step = 2; i < size / page; i += step, step = 2 + i % 3) {
+		private[i * page] = 2;
+		own_kb += page / 1024;
+	}
+	for (int i = 0; i < 10 && swap_kb(shared) != size_kb; i++)
+		ASSERT_EQ(madvise(shared, size, MADV_PAGEOUT), 0);
+	if (swap_kb(shared) != size_kb)
+		SKIP(return, "%ld kB of shmem go to swap", swap_kb(shared));
+
+	EXPECT_EQ(swap_kb(private), size_kb - own_kb);
+	close(fd);
+}
+
 /*
  * Memory that is on a device, where the CPU cannot read it: test_hmm has such
  * devices. Who looks must not bring it back, and must not miss a write.
@@ -2353,12 +2391,12 @@ FIXTURE_TEARDOWN(hmm)
 	close(self->fd);
 }
 
-/* How does the device see the first page? */
-static int hmm_snapshot(const struct mapping *m, int fd)
+/* How does the device see the page at @addr? */
+static int hmm_snapshot(const char *addr, int fd)
 {
 	unsigned char prot;
 	struct hmm_dmirror_cmd cmd = {
-		.addr = (uintptr_t)m->addr,
+		.addr = (uintptr_t)addr,
 		.ptr = (uintptr_t)&prot,
 		.npages = 1,
 	};
@@ -2382,7 +2420,7 @@ static bool migrate_to_device(struct __test_metadata *_metadata,
 	cmd.ptr = (uintptr_t)buffer;
 	ASSERT_EQ(ioctl(fd, HMM_DMIRROR_MIGRATE_TO_DEV, &cmd), 0);
 	free(buffer);
-	if (hmm_snapshot(m, fd) != prot)
+	if (hmm_snapshot(m->addr, fd) != prot)
 		SKIP(return false, "the device did not take it");
 	return true;
 }
@@ -2449,6 +2487,200 @@ TEST_F(hmm, soft_dirty)
 
 	m->addr[0]++;
 	EXPECT_TRUE(pagemap_is_softdirty(fd, m->addr));
+	close(fd);
+}
+
+/*
+ * Four pages of hugetlb: an empty entry and one that is not, then, from the
+ * next 1 GiB on, nothing at all.
+ */
+
+FIXTURE(hugetlb_holes)
+{
+	struct mapping m;
+};
+
+FIXTURE_SETUP(hugetlb_holes)
+{
+	struct mapping *m = &self->m;
+	char *p;
+
+	*m = (struct mapping){
+		.name = "hugetlb_holes",
+		.backing = HUGETLB,
+		.leaf = MB2,
+		.nr = 4,
+		.size = 4 * MB2,
+		.phase = GB1 - 2 * MB2,
+	};
+	if (hugetlb_fds[0] < 0)
+		SKIP(return, "no hugetlb pages of 2 MiB");
+	if (psize() != KB4 || sizeof(long) < 8)
+		SKIP(return, "other tables than those of x86-64");
+
+	/* The file has pages, and in each page something else in each 4 KiB. */
+	p = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		 hugetlb_fds[0], 0);
+	ASSERT_NE(p, MAP_FAILED);
+	for (size_t off = 0; off < m->size; off += KB4)
+		*(unsigned long *)(p + off) = off + 1;
+	munmap(p, m->size);
+
+	/* Nothing else may have a table there. */
+	m->addr = reserve(m->size + GB1, m->phase);
+	ASSERT_NE(m->addr, NULL);
+	p = mmap(m->addr, m->size, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED, hugetlb_fds[0], 0);
+	ASSERT_NE(p, MAP_FAILED);
+	/* Beside the content */
+	m->addr[MB2 + sizeof(long)] = 1;
+}
+
+FIXTURE_TEARDOWN(hugetlb_holes)
+{
+}
+
+/* Scan pages @from to @to, and see which categories of @mask they have. */
+static long scan_categories(const struct mapping *m, unsigned long from,
+			    unsigned long to, __u64 flags, __u64 mask,
+			    struct page_region *vec, unsigned int nr)
+{
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.start = (uintptr_t)m->addr + from * KB4,
+		.end = (uintptr_t)m->addr + to * KB4,
+		.vec = (uintptr_t)vec,
+		.vec_len = nr,
+		.return_mask = mask,
+	};
+
+	return pagemap_scan_arg(&arg);
+}
+
+static bool is_region(const struct mapping *m, const struct page_region *region,
+		      unsigned long from, unsigned long to, __u64 categories)
+{
+	return region->start == (uintptr_t)m->addr + from * KB4 &&
+	       region->end == (uintptr_t)m->addr + to * KB4 &&
+	       region->categories == categories;
+}
+
+#define HUGE_PAGES	(MB2 / KB4)
+
+TEST_F(hugetlb_holes, pagemap_scan)
+{
+	const __u64 huge = PAGE_IS_HUGE, mapped = PAGE_IS_HUGE | PAGE_IS_PRESENT;
+	struct mapping *m = &self->m;
+	struct page_region vec[8];
+	struct pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = (uintptr_t)m->addr,
+		.end = (uintptr_t)m->addr + m->size,
+		.vec = (uintptr_t)vec,
+		.vec_len = ARRAY_SIZE(vec),
+		.max_pages = 2 * HUGE_PAGES + 3,
+		.return_mask = mapped,
+	};
+	long n;
+
+	n = scan_categories(m, 1, 4 * HUGE_PAGES - 1, 0, mapped, vec,
+			    ARRAY_SIZE(vec));
+	if (n < 0 && errno == ENOTTY)
+		SKIP(return, "no PAGEMAP_SCAN");
+	ASSERT_EQ(n, 3);
+	EXPECT_TRUE(is_region(m, &vec[0], 1, HUGE_PAGES, huge));
+	EXPECT_TRUE(is_region(m, &vec[1], HUGE_PAGES, 2 * HUGE_PAGES, mapped));
+	EXPECT_TRUE(is_region(m, &vec[2], 2 * HUGE_PAGES, 4 * HUGE_PAGES - 1, 0));
+
+	/* Within a hole, and with the last region, it is full. */
+	ASSERT_EQ(pagemap_scan_arg(&arg), 3);
+	EXPECT_TRUE(is_region(m, &vec[2], 2 * HUGE_PAGES, 2 * HUGE_PAGES + 3, 0));
+	EXPECT_EQ(arg.walk_end, vec[2].end);
+	arg.vec_len = 2;
+	arg.max_pages = 0;
+	ASSERT_EQ(pagemap_scan_arg(&arg), 2);
+	EXPECT_TRUE(is_region(m, &vec[0], 0, HUGE_PAGES, huge));
+	EXPECT_EQ(arg.walk_end, vec[1].end);
+}
+
+/* Of what is not there, it is where there is no table that gets protected. */
+TEST_F(hugetlb_holes, pagemap_scan_wp)
+{
+	const __u64 huge = PAGE_IS_HUGE, mapped = PAGE_IS_HUGE | PAGE_IS_PRESENT;
+	const __u64 mask = mapped | PAGE_IS_WRITTEN | PAGE_IS_SWAPPED;
+	struct mapping *m = &self->m;
+	char *third = m->addr + 2 * MB2;
+	struct page_region vec[8];
+	int uffd;
+
+	uffd = track_writes(_metadata, m);
+	if (uffd < 0)
+		return;
+
+	/*
+	 * That is how it is, not how it has to be. So is that a part of a page
+	 * that is missing is all of it.
+	 */
+	ASSERT_EQ(scan_categories(m, 0, 3 * HUGE_PAGES - 1, SCAN_WP, mask, vec,
+				  ARRAY_SIZE(vec)), 3);
+	EXPECT_TRUE(is_region(m, &vec[0], 0, HUGE_PAGES, huge));
+	EXPECT_TRUE(is_region(m, &vec[1], HUGE_PAGES, 2 * HUGE_PAGES,
+			      mapped | PAGE_IS_WRITTEN));
+	EXPECT_TRUE(is_region(m, &vec[2], 2 * HUGE_PAGES, 3 * HUGE_PAGES - 1, 0));
+
+	ASSERT_EQ(scan_categories(m, 0, 3 * HUGE_PAGES, 0, mask, vec,
+				  ARRAY_SIZE(vec)), 3);
+	EXPECT_TRUE(is_region(m, &vec[0], 0, HUGE_PAGES, huge));
+	EXPECT_TRUE(is_region(m, &vec[1], HUGE_PAGES, 2 * HUGE_PAGES, mapped));
+	EXPECT_TRUE(is_region(m, &vec[2], 2 * HUGE_PAGES, 3 * HUGE_PAGES,
+			      huge | PAGE_IS_SWAPPED));
+
+	FORCE_READ(*third);
+	ASSERT_EQ(scan_categories(m, 2 * HUGE_PAGES, 3 * HUGE_PAGES, 0, mask,
+				  vec, ARRAY_SIZE(vec)), 1);
+	EXPECT_EQ(vec[0].categories, mapped);
+	third[sizeof(long)] = 1;
+	ASSERT_EQ(scan_categories(m, 2 * HUGE_PAGES, 3 * HUGE_PAGES, 0, mask,
+				  vec, ARRAY_SIZE(vec)), 1);
+	EXPECT_EQ(vec[0].categories, mapped | PAGE_IS_WRITTEN);
+	close(uffd);
+}
+
+/* A device looks at it, then reads from all pages but the last one. */
+TEST_F(hugetlb_holes, hmm)
+{
+	const int mapped = HMM_DMIRROR_PROT_PMD | HMM_DMIRROR_PROT_WRITE;
+	struct mapping *m = &self->m;
+	static char buffer[16 * KB4];
+	struct hmm_dmirror_cmd cmd = {
+		.ptr = (uintptr_t)buffer,
+		.npages = ARRAY_SIZE(buffer) / KB4,
+	};
+	int fd;
+
+	fd = open("/dev/hmm_dmirror0", O_RDWR);
+	if (fd < 0)
+		SKIP(return, "no /dev/hmm_dmirror0 (CONFIG_TEST_HMM)");
+	EXPECT_EQ(hmm_snapshot(m->addr, fd), HMM_DMIRROR_PROT_NONE);
+	EXPECT_EQ(hmm_snapshot(m->addr + MB2, fd), mapped);
+	EXPECT_EQ(hmm_snapshot(m->addr + 2 * MB2 - KB4, fd), mapped);
+	EXPECT_EQ(hmm_snapshot(m->addr + 2 * MB2, fd), HMM_DMIRROR_PROT_NONE);
+
+	/* Across the boundaries of the second page */
+	for (size_t at = MB2; at <= 2 * MB2; at += MB2) {
+		size_t start = at - sizeof(buffer) / 2;
+
+		memset(buffer, 0, sizeof(buffer));
+		cmd.addr = (uintptr_t)m->addr + start;
+		ASSERT_EQ(ioctl(fd, HMM_DMIRROR_READ, &cmd), 0);
+		for (size_t off = 0; off < sizeof(buffer); off += KB4)
+			EXPECT_EQ(*(unsigned long *)(buffer + off),
+				  start + off + 1);
+	}
+	EXPECT_EQ(hmm_snapshot(m->addr, fd), mapped);
+	EXPECT_EQ(hmm_snapshot(m->addr + 2 * MB2, fd), mapped);
+	EXPECT_EQ(hmm_snapshot(m->addr + 3 * MB2, fd), HMM_DMIRROR_PROT_NONE);
 	close(fd);
 }
 

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * for_each_pt_leaf(): what is not done inline, that is, all that is needed once
+ * for a table, and for leaves above the PTEs. See Documentation/mm/pt_leaf.rst.
+ */
+#include <linux/fs.h>
+#include <linux/hugetlb.h>
+#include <linux/pt_leaf.h>
+#include <linux/sched.h>
+
+#include "internal.h"
+
+static noinline void pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
+{
+	if (walk->ptl)
+		spin_unlock(walk->ptl);
+	/* Not before: the lock can go away with the table. */
+	if (walk->table)
+		pte_unmap(walk->table);
+	walk->leaf.table_end = 0;
+	walk->table = NULL;
+	walk->ptl = NULL;
+}
+
+/*
+ * Between two entries: keep the lock, unless it is that of a table of PTEs,
+ * which has come to its end, or someone waits, be it for the lock or the CPU.
+ */
+static void pt_leaf_relax(struct pt_leaf_walk *walk)
+{
+	if (walk->ptl && !walk->table && !need_resched() &&
+	    !spin_is_contended(walk->ptl))
+		return;
+	pt_leaf_drop_ptl(walk);
+	cond_resched();
+}
+
+static void pt_leaf_begin(struct pt_leaf_walk *walk, unsigned long addr)
+{
+	struct vm_area_struct *vma = walk->vma;
+
+	might_sleep();
+	VM_WARN_ON_ONCE(addr < vma->vm_start || walk->end > vma->vm_end);
+	VM_WARN_ON_ONCE(!PAGE_ALIGNED(addr | walk->end));
+	if (walk->flags & PT_LEAF_F_I_MMAP) {
+		/* That also keeps tables of hugetlb from being unshared. */
+		lockdep_assert_held(&vma->vm_file->f_mapping->i_mmap_rwsem);
+	} else {
+		vma_assert_stabilised(vma);
+		vma_pgtable_walk_begin(vma);
+	}
+	walk->begun = true;
+}
+
+/* Drop all locks that the walk has taken. It can go on, anywhere. */
+void __pt_leaf_unlock(struct pt_leaf_walk *walk)
+{
+	pt_leaf_drop_ptl(walk);
+	if (walk->begun && !(walk->flags & PT_LEAF_F_I_MMAP))
+		vma_pgtable_walk_end(walk->vma);
+	walk->begun = false;
+	/* Not even the tables of PMDs need to be there when it goes on. */
+	walk->pmd_end = 0;
+}
+
+/* @offset is where in the entry @addr is. */
+static bool pt_leaf_found(struct pt_leaf_walk *walk, enum pt_leaf_type type,
+			  enum pgtable_level level, unsigned long addr,
+			  unsigned long end, unsigned long offset)
+{
+	walk->leaf.type = type;
+	walk->leaf.level = level;
+	walk->leaf.addr = addr;
+	walk->leaf.end = end;
+	walk->leaf.offset = offset >> PAGE_SHIFT;
+	return true;
+}
+
+static bool pt_leaf_found_hole(struct pt_leaf_walk *walk,
+			       enum pgtable_level level, unsigned long addr,
+			       unsigned long end)
+{
+	/* Nothing is known of what was there before, or will be. */
+	pt_leaf_drop_ptl(walk);
+	walk->leaf.ptep = NULL;
+	return pt_leaf_found(walk, PT_LEAF_HOLE, level, addr, end, 0);
+}
+
+#ifdef CONFIG_HUGETLB_PAGE
+/* An entry for pages of @size is as large as one or more at this level. */
+static enum pgtable_level pt_leaf_hugetlb_level(unsigned long size)
+{
+	if (size < PMD_SIZE)
+		return PGTABLE_LEVEL_PTE;
+	if (PTRS_PER_PMD == 1 || size < PUD_SIZE)
+		return PGTABLE_LEVEL_PMD;
+	return PGTABLE_LEVEL_PUD;
+}
+
+static bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk, unsigned long addr)
+{
+	struct vm_area_struct *vma = walk->vma;
+	struct mm_struct *mm = vma->vm_mm;
+	struct hstate *h = hstate_vma(vma);
+	const unsigned long size = huge_page_size(h);
+	const enum pgtable_level level = pt_leaf_hugetlb_level(size);
+	unsigned long last;	/* byte that is mapped by the same */
+
+	for (; addr < walk->end; addr = last + 1) {
+		unsigned long first = addr & ~(size - 1);
+		pte_t *ptep = hugetlb_walk(vma, first, size);
+		spinlock_t *ptl;	/* of the table that @ptep is in */
+		pte_t pte;
+
+		last = first + size - 1;
+		if (!ptep) {
+			last |= hugetlb_mask_last_page(h);
+			last = min(last, walk->end - 1);
+			pt_leaf_found_hole(walk, level, addr, last + 1);
+			if (walk->flags & PT_LEAF_F_HOLES)
+				return true;
+			cond_resched();
+			continue;
+		}
+
+		ptl = huge_pte_lockptr(h, mm, ptep);
+		if (ptl != walk->ptl) {
+			pt_leaf_drop_ptl(walk);
+			spin_lock(ptl);
+			walk->ptl = ptl;
+		}
+		last = min(last, walk->end - 1);
+		pte = huge_ptep_get(mm, first, ptep);
+		walk->leaf.ptep = ptep;
+		if (!huge_pte_none(pte)) {
+			walk->leaf.pte = pte;
+			return pt_leaf_found(walk, PT_LEAF_HUGETLB, level, addr,
+					     last + 1, addr - first);
+		}
+		if (walk->flags & PT_LEAF_F_HOLES)
+			return pt_leaf_found(walk, PT_LEAF_HOLE, level, addr,
+					     last + 1, 0);
+		pt_leaf_relax(walk);
+	}
+	return false;
+}
+#else
+static bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk, unsigned long addr)
+{
+	return false;
+}
+#endif
+
+/*
+ * Go down to the PMD that maps @addr. If there is none, what is in its place
+ * is found: a PUD leaf, or a hole.
+ */
+static bool pt_leaf_find_pmds(struct pt_leaf_walk *walk, unsigned long addr)
+{
+	struct mm_struct *mm = walk->vma->vm_mm;
+	unsigned long end;
+	pgd_t *pgdp;
+	p4d_t *p4dp;
+	pud_t *pudp;
+
+	pt_leaf_drop_ptl(walk);
+	walk->pmd_end = 0;
+	/* There can be many that are empty. */
+	cond_resched();
+
+	/* At each level, as one that is folded does not know where it ends. */
+	end = pgd_addr_end(addr, walk->end);
+	pgdp = pgd_offset(mm, addr);
+	if (pgd_none_or_clear_bad(pgdp))
+		return pt_leaf_found_hole(walk, PGTABLE_LEVEL_PGD, addr, end);
+	end = p4d_addr_end(addr, end);
+	p4dp = p4d_offset(pgdp, addr);
+	if (p4d_none_or_clear_bad(p4dp))
+		return pt_leaf_found_hole(walk, PGTABLE_LEVEL_P4D, addr, end);
+	end = pud_addr_end(addr, end);
+	pudp = pud_offset(p4dp, addr);
+	for (;;) {
+		pud_t pud = pudp_get(pudp);
+
+		if (pud_none(pud)) {
+			return pt_leaf_found_hole(walk, PGTABLE_LEVEL_PUD, addr,
+						  end);
+		} else if (pud_present(pud) && !pud_leaf(pud)) {
+			/* A table of PMDs is there to stay. */
+			pt_leaf_drop_ptl(walk);
+			walk->pmdp = pmd_offset(pudp, addr);
+			walk->pmd_addr = addr;
+			walk->pmd_end = end;
+			return false;
+		} else if (walk->ptl) {
+			walk->leaf.pudp = pudp;
+			walk->leaf.pud = pud;
+			return pt_leaf_found(walk, PT_LEAF_PUD,
+					     PGTABLE_LEVEL_PUD, addr, end,
+					     addr & ~PUD_MASK);
+		}
+		/* Look again, with the lock. */
+		walk->ptl = pud_lock(mm, pudp);
+	}
+}
+
+/*
+ * From the PMD at walk->pmdp, which maps walk->pmd_addr, to the end of its
+ * table: the next one that is not empty.
+ */
+static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
+{
+	struct mm_struct *mm = walk->vma->vm_mm;
+
+	while (walk->pmd_addr < walk->pmd_end) {
+		unsigned long addr = walk->pmd_addr;
+		unsigned long end = pmd_addr_end(addr, walk->pmd_end);
+		pmd_t *pmdp = walk->pmdp;
+		pmd_t pmd = pmdp_get_lockless(pmdp);
+
+		if (!pmd_none(pmd) && (!pmd_present(pmd) || pmd_leaf(pmd))) {
+			if (!walk->ptl) {
+				/* Look again, with the lock. */
+				walk->ptl = pmd_lock(mm, pmdp);
+				continue;
+			}
+			walk->leaf.pmdp = pmdp;
+			walk->leaf.pmd = pmd;
+			pt_leaf_found(walk, PT_LEAF_PMD, PGTABLE_LEVEL_PMD,
+				      addr, end, addr & ~PMD_MASK);
+		} else if (!pmd_none(pmd)) {
+			pt_leaf_drop_ptl(walk);
+			walk->table = pte_offset_map_lock(mm, pmdp, addr,
+							  &walk->ptl);
+			if (!walk->table) {
+				/* It has gone away. Look again. */
+				continue;
+			}
+			walk->leaf.next = walk->table;
+			walk->leaf.end = addr;
+			walk->leaf.offset = 0;
+			walk->leaf.table_end = end;
+		} else if (walk->flags & PT_LEAF_F_HOLES) {
+			while (end < walk->pmd_end &&
+			       pmd_none(pmdp_get_lockless(pmdp + 1))) {
+				end = pmd_addr_end(end, walk->pmd_end);
+				pmdp++;
+			}
+			pt_leaf_found_hole(walk, PGTABLE_LEVEL_PMD, addr, end);
+		} else {
+			walk->pmdp++;
+			walk->pmd_addr = end;
+			continue;
+		}
+		walk->pmdp = pmdp + 1;
+		walk->pmd_addr = end;
+		return true;
+	}
+	return false;
+}
+
+static bool pt_leaf_next_entry(struct pt_leaf_walk *walk, unsigned long addr)
+{
+	if (is_vm_hugetlb_page(walk->vma))
+		return pt_leaf_next_hugetlb(walk, addr);
+
+	while (addr < walk->end) {
+		/* The first time, after a pause, or at the end of a table */
+		if (addr != walk->pmd_addr || addr >= walk->pmd_end) {
+			if (pt_leaf_find_pmds(walk, addr)) {
+				if (walk->leaf.type != PT_LEAF_HOLE ||
+				    walk->flags & PT_LEAF_F_HOLES)
+					return true;
+				addr = walk->leaf.end;
+				continue;
+			}
+		}
+		if (pt_leaf_find_pmd(walk))
+			return true;
+		addr = walk->pmd_end;
+	}
+	return false;
+}
+
+/*
+ * What maps @addr, or what follows. It is in walk->leaf, or its table_end is
+ * set, and the PTEs from its next one on are to be looked at. Or there is
+ * nothing left, and nothing is locked any more.
+ */
+bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr)
+{
+	if (addr < walk->end) {
+		if (!walk->begun)
+			pt_leaf_begin(walk, addr);
+		pt_leaf_relax(walk);
+		if (pt_leaf_next_entry(walk, addr))
+			return true;
+	}
+	__pt_leaf_unlock(walk);
+	return false;
+}
+
+bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
+		  struct vm_area_struct *vma, unsigned long addr,
+		  pt_leaf_flags_t flags)
+{
+	*walk = (struct pt_leaf_walk)PT_LEAF_WALK_INIT(vma, addr + PAGE_SIZE,
+						       flags);
+	*leaf = (struct pt_leaf)PT_LEAF_INIT(walk, addr);
+	if (__pt_leaf_step(walk, leaf))
+		return true;
+	*leaf = (struct pt_leaf) {
+		.addr	= addr,
+		.end	= addr + PAGE_SIZE,
+		.type	= PT_LEAF_HOLE,
+		.walk	= walk,
+	};
+	return false;
+}
+
+static pte_t pt_leaf_clear_ignored(pte_t pte, pt_leaf_merge_t merge)
+{
+	if (merge & PT_LEAF_MERGE_DIRTY)
+		pte = pte_mkclean(pte);
+	if (merge & PT_LEAF_MERGE_SOFT_DIRTY)
+		pte = pte_clear_soft_dirty(pte);
+	if (merge & PT_LEAF_IGNORE_WRITE)
+		pte = pte_wrprotect(pte);
+	if (merge & PT_LEAF_MERGE_YOUNG)
+		pte = pte_mkold(pte);
+	return pte;
+}
+
+static pte_t pt_leaf_merge(pte_t first, pte_t pte, pt_leaf_merge_t merge)
+{
+	bool soft_dirty = pte_soft_dirty(first);
+
+	if (merge & PT_LEAF_MERGE_YOUNG && pte_young(pte))
+		first = pte_mkyoung(first);
+	if (merge & PT_LEAF_MERGE_DIRTY && pte_dirty(pte)) {
+		first = pte_mkdirty(first);
+		/* Some architectures set that, too. */
+		if (!soft_dirty)
+			first = pte_clear_soft_dirty(first);
+	}
+	if (merge & PT_LEAF_MERGE_SOFT_DIRTY && pte_soft_dirty(pte))
+		first = pte_mksoft_dirty(first);
+	return first;
+}
+
+unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t *first,
+			     unsigned int max_nr, pt_leaf_merge_t merge)
+{
+	pte_t pte = *first, expected;
+	unsigned int nr = 0, step;
+
+	VM_WARN_ON_FOLIO(!folio_test_large(folio) || max_nr < 1, folio);
+	VM_WARN_ON_FOLIO(pfn_folio(pte_pfn(pte)) != folio, folio);
+
+	max_nr = min_t(unsigned long, max_nr,
+		       folio_pfn(folio) + folio_nr_pages(folio) - pte_pfn(pte));
+	for (;;) {
+		step = pte_batch_hint(ptep, pte);
+		nr += step;
+		if (nr >= max_nr)
+			return max_nr;
+		ptep += step;
+		expected = pte_advance_pfn(pte, step);
+		pte = ptep_get(ptep);
+		if (likely(pte_same(pte, expected)))
+			continue;
+		if (!merge || !pte_present(pte) ||
+		    !pte_same(pt_leaf_clear_ignored(pte, merge),
+			      pt_leaf_clear_ignored(expected, merge)))
+			return nr;
+		*first = pt_leaf_merge(*first, pte, merge);
+	}
+}
