@@ -14,9 +14,9 @@ git -C "$scratch" apply "$top/tests/race-delay.patch" ||
 	die 2 "tests/race-delay.patch does not apply: adapt it to mm/pagewalk.c"
 "$s/kernel.sh" "$scratch" race run.config test.config kunit.config
 out=$(new_result race)
-export APPEND='panic_on_warn=1 walk_delay=4000'
-"$s/boot.sh" "$obj" "$out/right" 'PAGEWALK_RACE_MS=1000 pagewalk -f race' "$obj/ksft/pagewalk"
-APPEND="$APPEND walk_guess=1" "$s/boot.sh" "$obj" "$out/guess" \
+APPEND='panic_on_warn=1 walk_delay=4000' "$s/boot.sh" "$obj" "$out/right" \
+	'PAGEWALK_RACE_MS=1000 pagewalk -f race' "$obj/ksft/pagewalk"
+APPEND='walk_delay=4000 walk_guess=1' "$s/boot.sh" "$obj" "$out/guess" \
 	'PAGEWALK_RACE_MS=6000 pagewalk -r race.dontneed.pagemap -r race.dontneed.mincore' \
 	"$obj/ksft/pagewalk"
 printf 'races, with delays: '
