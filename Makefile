@@ -17,7 +17,6 @@ help:
 	@echo 'make race       readers against changes, with a delay in the walker'
 	@echo 'make cocci      the Coccinelle script bites, and is silent on the patched tree'
 	@echo 'make kunit, make selftests    the halves of make test'
-	@echo 'make variants   KUnit in other configurations, on other architectures ([ONLY=])'
 	@echo 'make bench  what each walk costs, to the instruction ([BASE=] [NEW=] tree or patch)'
 	@echo 'make bench-size    code and source lines that the series adds'
 	@echo
@@ -35,7 +34,7 @@ setup:
 	@$(S)/setup.sh
 tree: setup
 	@$(S)/tree.sh
-run kunit selftests each must-fail race variants cocci: tree
+run kunit selftests each must-fail race cocci: tree
 	@$(S)/$@.sh
 test: tree
 	@$(S)/test.sh
@@ -50,4 +49,4 @@ check: setup
 clean:
 	rm -rf $(B)/results $(B)/*/.obj-* $(B)/ccache
 
-.PHONY: help setup tree run kunit selftests each must-fail race variants cocci test bench bench-size mbox export check clean
+.PHONY: help setup tree run kunit selftests each must-fail race cocci test bench bench-size mbox export check clean
