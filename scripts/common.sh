@@ -76,6 +76,11 @@ new_result() {	# kind -> a directory of its own
 	echo "$d"
 }
 
+boot_kunit() {	# OBJ, RESULT, CPU, what else the kernel is told
+	CPU=$3 APPEND="transparent_hugepage_shmem=always kunit.enable=1 kunit.autorun=1 $4" \
+		"$top/scripts/boot.sh" "$1" "$2" 'cat /sys/kernel/debug/kunit/*/results'
+}
+
 finish_result() {	# directory, file to name last
 	ln -sfn "${1##*/}" "${1%/*}/latest"
 	echo "$1${2:+/$2}"

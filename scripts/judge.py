@@ -14,7 +14,8 @@ exits with its status:
           "<glob> # SKIP <glob of the reason>" for one that may skip.
 --allow:  file of splats that do not count: "<regex> # <why>".
 --fail:   the tests that must fail, and no others. Splats do not count then, and
-          a test of --expect that is not there has failed.
+          a test of --expect that is not there has failed. Other trouble does,
+          but for that of a boot that names the test that crashed it.
 --list:   print every result, in the form of a file for --expect.
 --left:   print the tests of LIST that have no result yet."""
 import argparse
@@ -145,14 +146,19 @@ def judge(args):
         t, e, trouble = read_result(d, allow)
         tests += t
         errors += e
+        if args.fail is not None and trouble and (
+                trouble[0] == 3 or read_lines(os.path.join(d, "crashed"))):
+            continue
         if trouble and SEVERITY.index(trouble[0]) > SEVERITY.index(worst[0]):
             worst = trouble
-    if worst[0] and args.fail is None:
+    if worst[0]:
         return worst + (tests,)
 
     if args.fail is not None:
         globs = args.fail.split()
         names = {t.name for t in tests}
+        if not names:
+            wrong.append("no test ran")
         tests += [Test(n, "fail", "", ["vanished"]) for n, _ in read_list(args.expect)
                   if n not in names and "*" not in n]
         for t in tests:
@@ -164,8 +170,6 @@ def judge(args):
         for g in globs:
             if not any(matches(t.name, g) for t in tests):
                 wrong.append("no test matches %s" % g)
-        if not tests:
-            wrong += worst[1] or ["no test ran"]
         return (1 if wrong else 0), wrong, tests
 
     wrong += errors

@@ -46,7 +46,10 @@ while read -r line; do
 	case $line in
 	CONFIG_*) grep -qxF "$line" "$obj/.config" ||
 		die 2 "$line did not survive in $obj/.config: check its dependencies" ;;
-	'# CONFIG_'*' is not set') ! grep -q "^${line#* }"= "$obj/.config" ;;
+	'# CONFIG_'*' is not set')
+		option=${line#\# } option=${option% is not set}
+		! grep "^$option=" "$obj/.config" >&2 ||
+			die 2 "$option is set in $obj/.config: see what selects it" ;;
 	esac
 done <"$obj/fragment"
 cat "$obj/fragment" "$src/Makefile" | cksum >"$obj/configured"

@@ -8,10 +8,6 @@
 . "$(dirname "$0")/common.sh"
 
 s=$top/scripts obj=$scratch/.obj-kunit
-boot() {	# result, CPU
-	CPU=$2 APPEND='kunit.enable=1 kunit.autorun=1 loglevel=7' "$s/boot.sh" "$obj" \
-		"$1" 'cat /sys/kernel/debug/kunit/*/results' >/dev/null
-}
 part_of() {	# patch
 	for p in $(parts); do
 		! series_of "$p" | grep -q "^[0-9]*-*$1" || echo "$p"
@@ -20,12 +16,15 @@ part_of() {	# patch
 see_part() {
 	"$s/kernel.sh" "$scratch" kunit run.config kunit.config || die 2 "part $part does not build"
 	for cpu in max Skylake-Client; do
-		boot "$out/part-$part/$cpu" $cpu
+		boot_kunit "$obj" "$out/part-$part/$cpu" $cpu loglevel=7 >/dev/null
 		"$s/judge.py" --list "$out/part-$part/$cpu" >"$out/part-$part/expected-$cpu"
 		"$s/judge.py" --expect "$out/part-$part/expected-$cpu" \
 			--allow "$top/tests/splats.allowed" "$out/part-$part/$cpu" ||
 			die 2 "part $part fails with all its fixes"
 	done
+	"$s/ksft.sh" "$obj" "$obj/ksft/pagewalk" "$out/part-$part/selftest" >/dev/null
+	"$s/judge.py" --fail '' "$out/part-$part/selftest"/[0-9]* ||
+		die 2 "part $part fails with all its fixes"
 }
 out=$(new_result must-fail)
 use_scratch series
@@ -68,7 +67,7 @@ while read -r patches globs <&3; do
 		esac
 	done
 	for cpu in max Skylake-Client; do
-		boot "$res/kunit-$cpu" $cpu
+		boot_kunit "$obj" "$res/kunit-$cpu" $cpu loglevel=7 >/dev/null
 		# A case that takes the kernel down leaves what the console saw.
 		grep -q '^DONE' "$res/kunit-$cpu/ktap.log" ||
 			cp "$res/kunit-$cpu/console.log" "$res/kunit-$cpu/ktap.log"
