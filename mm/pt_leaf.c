@@ -10,16 +10,21 @@
 
 #include "internal.h"
 
-static noinline void pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
+static noinline void __pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
 {
-	if (walk->ptl)
-		spin_unlock(walk->ptl);
+	spin_unlock(walk->ptl);
 	/* Not before: the lock can go away with the table. */
 	if (walk->table)
 		pte_unmap(walk->table);
 	walk->leaf.table_end = 0;
 	walk->table = NULL;
 	walk->ptl = NULL;
+}
+
+static __always_inline void pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
+{
+	if (walk->ptl)
+		__pt_leaf_drop_ptl(walk);
 }
 
 /*
@@ -108,26 +113,32 @@ static bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk, unsigned long addr)
 
 	for (; addr < walk->end; addr = last + 1) {
 		unsigned long first = addr & ~(size - 1);
-		pte_t *ptep = hugetlb_walk(vma, first, size);
-		spinlock_t *ptl;	/* of the table that @ptep is in */
+		pte_t *ptep = NULL;
 		pte_t pte;
 
 		last = first + size - 1;
+		/* What is locked has the entry before. */
+		if (walk->ptl)
+			ptep = hugetlb_next_in_table(walk->leaf.ptep, first, size);
 		if (!ptep) {
-			last |= hugetlb_mask_last_page(h);
-			last = min(last, walk->end - 1);
-			pt_leaf_found_hole(walk, level, addr, last + 1);
-			if (walk->flags & PT_LEAF_F_HOLES)
-				return true;
-			cond_resched();
-			continue;
-		}
+			spinlock_t *ptl;	/* of the table that @ptep is in */
 
-		ptl = huge_pte_lockptr(h, mm, ptep);
-		if (ptl != walk->ptl) {
-			pt_leaf_drop_ptl(walk);
-			spin_lock(ptl);
-			walk->ptl = ptl;
+			ptep = hugetlb_walk(vma, first, size);
+			if (!ptep) {
+				last |= hugetlb_mask_last_page(h);
+				last = min(last, walk->end - 1);
+				pt_leaf_found_hole(walk, level, addr, last + 1);
+				if (walk->flags & PT_LEAF_F_HOLES)
+					return true;
+				cond_resched();
+				continue;
+			}
+			ptl = huge_pte_lockptr(h, mm, ptep);
+			if (ptl != walk->ptl) {
+				pt_leaf_drop_ptl(walk);
+				spin_lock(ptl);
+				walk->ptl = ptl;
+			}
 		}
 		last = min(last, walk->end - 1);
 		pte = huge_ptep_get(mm, first, ptep);
@@ -304,75 +315,44 @@ bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
 		  struct vm_area_struct *vma, unsigned long addr,
 		  pt_leaf_flags_t flags)
 {
-	*walk = (struct pt_leaf_walk)PT_LEAF_WALK_INIT(vma, addr + PAGE_SIZE,
-						       flags);
-	*leaf = (struct pt_leaf)PT_LEAF_INIT(walk, addr);
+	/* What is not set here is not read before it is. */
+	walk->vma = vma;
+	walk->end = addr + PAGE_SIZE;
+	walk->flags = flags;
+	walk->begun = false;
+	walk->table = NULL;
+	walk->ptl = NULL;
+	walk->pmd_addr = 0;
+	walk->pmd_end = 0;
+	walk->leaf.table_end = 0;
+	leaf->walk = walk;
+	leaf->flags = flags;
+	leaf->end = addr;
+	leaf->table_end = 0;
 	if (__pt_leaf_step(walk, leaf))
 		return true;
-	*leaf = (struct pt_leaf) {
-		.addr	= addr,
-		.end	= addr + PAGE_SIZE,
-		.type	= PT_LEAF_HOLE,
-		.walk	= walk,
-	};
+
+	leaf->addr = addr;
+	leaf->end = addr + PAGE_SIZE;
+	leaf->type = PT_LEAF_HOLE;
+	leaf->level = PGTABLE_LEVEL_PTE;
+	leaf->ptep = NULL;
+	leaf->table_end = 0;
 	return false;
 }
 
-static pte_t pt_leaf_clear_ignored(pte_t pte, pt_leaf_merge_t merge)
+unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
+			     unsigned int max_nr, pt_leaf_ignore_t ignore)
 {
-	if (merge & PT_LEAF_MERGE_DIRTY)
-		pte = pte_mkclean(pte);
-	if (merge & PT_LEAF_MERGE_SOFT_DIRTY)
-		pte = pte_clear_soft_dirty(pte);
-	if (merge & PT_LEAF_IGNORE_WRITE)
-		pte = pte_wrprotect(pte);
-	if (merge & PT_LEAF_MERGE_YOUNG)
-		pte = pte_mkold(pte);
-	return pte;
-}
+	fpb_t flags = 0;
 
-static pte_t pt_leaf_merge(pte_t first, pte_t pte, pt_leaf_merge_t merge)
-{
-	bool soft_dirty = pte_soft_dirty(first);
-
-	if (merge & PT_LEAF_MERGE_YOUNG && pte_young(pte))
-		first = pte_mkyoung(first);
-	if (merge & PT_LEAF_MERGE_DIRTY && pte_dirty(pte)) {
-		first = pte_mkdirty(first);
-		/* Some architectures set that, too. */
-		if (!soft_dirty)
-			first = pte_clear_soft_dirty(first);
-	}
-	if (merge & PT_LEAF_MERGE_SOFT_DIRTY && pte_soft_dirty(pte))
-		first = pte_mksoft_dirty(first);
-	return first;
-}
-
-unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t *first,
-			     unsigned int max_nr, pt_leaf_merge_t merge)
-{
-	pte_t pte = *first, expected;
-	unsigned int nr = 0, step;
-
-	VM_WARN_ON_FOLIO(!folio_test_large(folio) || max_nr < 1, folio);
-	VM_WARN_ON_FOLIO(pfn_folio(pte_pfn(pte)) != folio, folio);
-
-	max_nr = min_t(unsigned long, max_nr,
-		       folio_pfn(folio) + folio_nr_pages(folio) - pte_pfn(pte));
-	for (;;) {
-		step = pte_batch_hint(ptep, pte);
-		nr += step;
-		if (nr >= max_nr)
-			return max_nr;
-		ptep += step;
-		expected = pte_advance_pfn(pte, step);
-		pte = ptep_get(ptep);
-		if (likely(pte_same(pte, expected)))
-			continue;
-		if (!merge || !pte_present(pte) ||
-		    !pte_same(pt_leaf_clear_ignored(pte, merge),
-			      pt_leaf_clear_ignored(expected, merge)))
-			return nr;
-		*first = pt_leaf_merge(*first, pte, merge);
-	}
+	if (!(ignore & PT_LEAF_IGNORE_YOUNG))
+		flags |= FPB_RESPECT_YOUNG;
+	if (!(ignore & PT_LEAF_IGNORE_DIRTY))
+		flags |= FPB_RESPECT_DIRTY;
+	if (!(ignore & PT_LEAF_IGNORE_SOFT_DIRTY))
+		flags |= FPB_RESPECT_SOFT_DIRTY;
+	if (!(ignore & PT_LEAF_IGNORE_WRITE))
+		flags |= FPB_RESPECT_WRITE;
+	return folio_pte_batch_flags(folio, NULL, ptep, &pte, max_nr, flags);
 }

@@ -31,16 +31,15 @@ typedef unsigned int __bitwise pt_leaf_flags_t;
 #define PT_LEAF_F_I_MMAP		((__force pt_leaf_flags_t)BIT(1))
 
 /*
- * What may differ from PTE to PTE in a batch, see pt_leaf_batch(): it is set in
- * the value of the leaf if it is set in any of them, and only then.
+ * What may differ from PTE to PTE in a batch, see pt_leaf_batch(). The value of
+ * the leaf stays that of the first.
  */
-typedef unsigned int __bitwise pt_leaf_merge_t;
+typedef unsigned int __bitwise pt_leaf_ignore_t;
 
-#define PT_LEAF_MERGE_YOUNG		((__force pt_leaf_merge_t)BIT(0))
-#define PT_LEAF_MERGE_DIRTY		((__force pt_leaf_merge_t)BIT(1))
-#define PT_LEAF_MERGE_SOFT_DIRTY	((__force pt_leaf_merge_t)BIT(2))
-/* May differ, too: the value has that of the first. */
-#define PT_LEAF_IGNORE_WRITE		((__force pt_leaf_merge_t)BIT(3))
+#define PT_LEAF_IGNORE_YOUNG		((__force pt_leaf_ignore_t)BIT(0))
+#define PT_LEAF_IGNORE_DIRTY		((__force pt_leaf_ignore_t)BIT(1))
+#define PT_LEAF_IGNORE_SOFT_DIRTY	((__force pt_leaf_ignore_t)BIT(2))
+#define PT_LEAF_IGNORE_WRITE		((__force pt_leaf_ignore_t)BIT(3))
 
 struct pt_leaf_walk;
 
@@ -112,8 +111,8 @@ struct pt_leaf_walk {
 
 bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr);
 void __pt_leaf_unlock(struct pt_leaf_walk *walk);
-unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t *first,
-			     unsigned int max_nr, pt_leaf_merge_t merge);
+unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
+			     unsigned int max_nr, pt_leaf_ignore_t ignore);
 
 /* Within a table of PTEs, all is done here, and in registers. */
 static __always_inline bool __pt_leaf_step(struct pt_leaf_walk *walk,
@@ -187,7 +186,7 @@ static __always_inline void pt_leaf_walk_end(struct pt_leaf_walk *walk)
  *
  * Adjacent empty entries of one table of PTEs, or of PMDs, are one hole. Above
  * that, and for hugetlb, each empty entry is one; where hugetlb has no table,
- * what the table would map is one. So two holes can be adjacent.
+ * at most what the table would map is one. So two holes can be adjacent.
  *
  * Locks that the caller holds from before the loop until it is left, one of:
  *
@@ -210,9 +209,9 @@ static __always_inline void pt_leaf_walk_end(struct pt_leaf_walk *walk)
  *
  * In a table of PTEs the lock is kept from its first entry to its last. For
  * PMDs and hugetlb it is kept, too, but dropped between two of them if someone
- * waits for it, or if this task has to be rescheduled. For a PUD it is taken
- * each time. There is a cond_resched() between two tables, and wherever else
- * no page table lock is held.
+ * waits for it, as far as spin_is_contended() can tell, or if this task has to
+ * be rescheduled. For a PUD it is taken each time. There is a cond_resched()
+ * between two tables.
  *
  * The body may modify @leaf only with the functions below. break, goto and
  * return leave the loop, and drop what it has locked, as a cleanup does: return
@@ -291,32 +290,32 @@ static __always_inline void __pt_leaf_check_batch(const struct pt_leaf *leaf)
 {
 	VM_WARN_ON_ONCE(leaf->type != PT_LEAF_PTE || !leaf->table_end);
 	VM_WARN_ON_ONCE(!pte_present(leaf->pte));
+	/* It cannot be extended twice. */
+	VM_WARN_ON_ONCE(leaf->end != leaf->addr + PAGE_SIZE);
 }
 
 /**
  * pt_leaf_batch - let a leaf be as long as its folio is mapped alike
  * @leaf:	the leaf, %PT_LEAF_PTE and present
  * @folio:	the folio that it maps a page of
- * @merge:	what need not be alike: %PT_LEAF_MERGE_YOUNG, ...; a constant
+ * @ignore:	what need not be alike: %PT_LEAF_IGNORE_YOUNG, ...
  *
  * Extends the leaf by the PTEs that follow in the same table, if they map the
- * pages of @folio that follow, and differ in nothing that @merge does not name.
+ * pages of @folio that follow, and differ in nothing that @ignore does not
+ * name. Once for a leaf, and not after pt_leaf_batch_hint().
  *
  * Return: how many pages it is long now.
  */
 static __always_inline unsigned long pt_leaf_batch(struct pt_leaf *leaf,
 						   struct folio *folio,
-						   const pt_leaf_merge_t merge)
+						   pt_leaf_ignore_t ignore)
 {
 	unsigned long nr = 1;
 
 	__pt_leaf_check_batch(leaf);
 	if (folio_test_large(folio)) {
-		pte_t pte = leaf->pte;
-
 		nr += (leaf->table_end - leaf->end) >> PAGE_SHIFT;
-		nr = __pt_leaf_batch(folio, leaf->ptep, &pte, nr, merge);
-		leaf->pte = pte;
+		nr = __pt_leaf_batch(folio, leaf->next - 1, leaf->pte, nr, ignore);
 		leaf->end += (nr - 1) << PAGE_SHIFT;
 		leaf->next += nr - 1;
 	}
@@ -329,7 +328,9 @@ static __always_inline unsigned long pt_leaf_batch(struct pt_leaf *leaf,
  *
  * Extends the leaf by those PTEs that follow in the same table of which the
  * architecture knows without looking that they map what follows, and differ
- * from it in nothing but the young and dirty bits, which are merged.
+ * from it in nothing but the young and dirty bits, which the architecture
+ * merges when it reads one of them. Once for a leaf, and not after
+ * pt_leaf_batch().
  *
  * Return: how many pages it is long now.
  */
@@ -376,13 +377,12 @@ static __always_inline bool pt_leaf_present(const struct pt_leaf *leaf)
  */
 static __always_inline bool pt_leaf_young(const struct pt_leaf *leaf)
 {
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	if (leaf->type == PT_LEAF_PMD)
 		return pmd_young(leaf->pmd);
-#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
+#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && \
+	defined(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)
 	if (leaf->type == PT_LEAF_PUD)
 		return pud_young(leaf->pud);
-#endif
 #endif
 	return pte_young(leaf->pte);
 }
@@ -395,13 +395,12 @@ static __always_inline bool pt_leaf_young(const struct pt_leaf *leaf)
  */
 static __always_inline bool pt_leaf_dirty(const struct pt_leaf *leaf)
 {
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	if (leaf->type == PT_LEAF_PMD)
 		return pmd_dirty(leaf->pmd);
-#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
+#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && \
+	defined(CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD)
 	if (leaf->type == PT_LEAF_PUD)
 		return pud_dirty(leaf->pud);
-#endif
 #endif
 	return pte_dirty(leaf->pte);
 }

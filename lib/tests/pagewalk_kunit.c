@@ -2553,6 +2553,7 @@ static int hmm_look(struct pagewalk_test *t, unsigned long addr,
 		.end = addr + nr * PAGE_SIZE,
 		.hmm_pfns = pfns,
 		.default_flags = flags,
+		.pfn_flags_mask = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE,
 		.dev_private_owner = owner,
 	};
 	int err, tries = 100;
@@ -2599,6 +2600,36 @@ static void hmm_refuses_special_leaf(struct kunit *test)
 	expect_leaf(test, start, param->level);
 }
 
+/* Write access is asked for, but not to the first page, and is not there. */
+static void hmm_heeds_each_page_of_hugetlb(struct kunit *test)
+{
+	unsigned long size, shared = map_hugetlb(test, &size);
+	unsigned long addr = shared + PUD_SIZE, pfns[4] = {};
+	struct pagewalk_test *t = test->priv;
+	unsigned int last = ARRAY_SIZE(pfns) - 1;
+	struct file *file;
+	int err;
+
+	mmap_read_lock(t->mm);
+	file = vma_lookup(t->mm, shared)->vm_file;
+	mmap_read_unlock(t->mm);
+	KUNIT_ASSERT_EQ(test, addr,
+			kunit_vm_mmap(test, file, addr, size,
+				      PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_FIXED_NOREPLACE |
+				      MAP_NORESERVE, 0));
+	mmap_read_lock(t->mm);
+	err = fixup_user_fault(t->mm, addr, 0, NULL);
+	mmap_read_unlock(t->mm);
+	if (err)
+		kunit_skip(test, "no page of hugetlb to be had");
+
+	pfns[last] = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
+	KUNIT_EXPECT_EQ(test, 0, hmm_look(t, addr, pfns, ARRAY_SIZE(pfns), 0,
+					  NULL));
+	KUNIT_EXPECT_TRUE(test, pfns[last] & HMM_PFN_WRITE);
+}
+
 /* No normal page, but one that a device may read. */
 static void hmm_accepts_huge_zero_folio(struct kunit *test)
 {
@@ -2627,6 +2658,11 @@ static void hmm_accepts_huge_zero_folio(struct kunit *test)
 }
 #else
 static void hmm_refuses_special_leaf(struct kunit *test)
+{
+	kunit_skip(test, "no hmm_range_fault() in this kernel");
+}
+
+static void hmm_heeds_each_page_of_hugetlb(struct kunit *test)
 {
 	kunit_skip(test, "no hmm_range_fault() in this kernel");
 }
@@ -3222,8 +3258,10 @@ static int warnings_of_lock(struct kunit *test, enum call_kind level,
 	vma = vma_lookup(t->mm, addr);
 	pudp = pud_offset(p4d_offset(pgd_offset(t->mm, addr), addr), addr);
 	pmdp = level == CALL_PMD ? pmd_offset(pudp, addr) : NULL;
-	if (keeper == VMA_LOCK && !lock_vma_under_rcu(t->mm, addr))
+	if (keeper == VMA_LOCK && !lock_vma_under_rcu(t->mm, addr)) {
+		KUNIT_EXPECT_FALSE(test, IS_ENABLED(CONFIG_PER_VMA_LOCK));
 		keeper = MMAP_LOCK;
+	}
 	if (keeper != MMAP_LOCK)
 		mmap_read_unlock(t->mm);
 	if (keeper == I_MMAP)
@@ -4461,7 +4499,7 @@ struct forker {
 	pmd_t *dst_pmdp, *src_pmdp;
 	unsigned long addr;
 	struct completion done;
-	bool go;
+	bool go, called;
 	int ret;
 };
 
@@ -4471,6 +4509,7 @@ static int copy_leaf(void *arg)
 
 	while (!READ_ONCE(f->go))
 		cond_resched();
+	WRITE_ONCE(f->called, true);
 	f->ret = copy_huge_pmd(f->dst_mm, f->src_mm, f->dst_pmdp, f->src_pmdp,
 			       f->addr, f->dst_vma, f->src_vma);
 	complete(&f->done);
@@ -4522,6 +4561,8 @@ static void fork_looks_again(struct kunit *test)
 	wake_up_process(task);
 	ptl = pmd_lock(f.src_mm, f.src_pmdp);
 	WRITE_ONCE(f.go, true);
+	while (!READ_ONCE(f.called))
+		cpu_relax();
 	mdelay(50);
 	pmdp_huge_get_and_clear(f.src_mm, f.addr, f.src_pmdp);
 	spin_unlock(ptl);
@@ -4606,7 +4647,6 @@ static vm_fault_t insert_mistaken(struct pagewalk_test *t, unsigned long addr,
 	return vmf_insert_pfn(vmf.vma, addr, t->pfn);
 }
 
-/* The last one: what is refused used to be a BUG. */
 /* Entries of this level could be, but cannot be marked as special. */
 static bool no_special_bit(enum call_kind level)
 {
@@ -4621,6 +4661,7 @@ static bool no_special_bit(enum call_kind level)
 	       has_transparent_pud_hugepage();
 }
 
+/* What is refused used to be a BUG. */
 static void insert_pfn_refuses(struct kunit *test)
 {
 	const struct mistake_param *param = test->param_value;
@@ -4748,6 +4789,7 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE_PARAM(prot_none_keeps_leaf, leaf_gen_params),
 	KUNIT_CASE(prot_none_pud_leaf_is_kept),
 	KUNIT_CASE_PARAM(hmm_refuses_special_leaf, leaf_gen_params),
+	KUNIT_CASE(hmm_heeds_each_page_of_hugetlb),
 	KUNIT_CASE(hmm_accepts_huge_zero_folio),
 	KUNIT_CASE(hmm_in_the_middle_of_a_device_pmd),
 	KUNIT_CASE_PARAM(migrate_after_table_was_lost, lost_table_gen_params),
@@ -5322,7 +5364,8 @@ static void leave_in_hugetlb(struct kunit *test)
 {
 	unsigned long size, start = map_hugetlb(test, &size);
 
-	try_fault_in(test->priv, start);
+	if (try_fault_in(test->priv, start))
+		kunit_skip(test, "no page of hugetlb to be had");
 	expect_left(test, start, start + 2 * size);
 }
 
@@ -5924,7 +5967,7 @@ static void leaf_is_rescheduled(struct kunit *test)
  */
 
 static unsigned int batch_at(struct pagewalk_test *t, unsigned long addr,
-			     unsigned long end, pt_leaf_merge_t merge, pte_t *pte)
+			     unsigned long end, pt_leaf_ignore_t ignore, pte_t *pte)
 {
 	unsigned int nr = 0;
 	pte_t *first = NULL;
@@ -5935,7 +5978,7 @@ static unsigned int batch_at(struct pagewalk_test *t, unsigned long addr,
 
 		if (!page || leaf.type != PT_LEAF_PTE)
 			break;
-		pt_leaf_batch(&leaf, page_folio(page), merge);
+		pt_leaf_batch(&leaf, page_folio(page), ignore);
 		if (leaf.addr != addr) {
 			/* The one that follows has to be where it should. */
 			if (leaf.addr < addr + nr * PAGE_SIZE ||
@@ -5991,42 +6034,42 @@ static void leaf_batch(struct kunit *test)
 			batch_at(t, small, small + 2 * PAGE_SIZE, 0, &pte));
 }
 
-struct merge_param {
-	pt_leaf_merge_t merge;
+struct ignore_param {
+	pt_leaf_ignore_t ignore;
 	const char *name;
 };
 
-static const struct merge_param merge_params[] = {
-	{ PT_LEAF_MERGE_YOUNG,		"young" },
-	{ PT_LEAF_MERGE_DIRTY,		"dirty" },
-	{ PT_LEAF_MERGE_SOFT_DIRTY,	"soft_dirty" },
+static const struct ignore_param ignore_params[] = {
+	{ PT_LEAF_IGNORE_YOUNG,		"young" },
+	{ PT_LEAF_IGNORE_DIRTY,		"dirty" },
+	{ PT_LEAF_IGNORE_SOFT_DIRTY,	"soft_dirty" },
 	{ PT_LEAF_IGNORE_WRITE,		"write" },
 };
 
-KUNIT_ARRAY_PARAM_DESC(merge, merge_params, name);
+KUNIT_ARRAY_PARAM_DESC(ignore, ignore_params, name);
 
-static pte_t without(pte_t pte, pt_leaf_merge_t merge)
+static pte_t without(pte_t pte, pt_leaf_ignore_t ignore)
 {
-	switch (merge) {
-	case PT_LEAF_MERGE_YOUNG:
+	switch (ignore) {
+	case PT_LEAF_IGNORE_YOUNG:
 		return pte_mkold(pte);
-	case PT_LEAF_MERGE_DIRTY:
+	case PT_LEAF_IGNORE_DIRTY:
 		return pte_mkclean(pte);
-	case PT_LEAF_MERGE_SOFT_DIRTY:
+	case PT_LEAF_IGNORE_SOFT_DIRTY:
 		return pte_clear_soft_dirty(pte);
 	default:
 		return pte_wrprotect(pte);
 	}
 }
 
-static bool lacks(pte_t pte, pt_leaf_merge_t merge)
+static bool lacks(pte_t pte, pt_leaf_ignore_t ignore)
 {
-	switch (merge) {
-	case PT_LEAF_MERGE_YOUNG:
+	switch (ignore) {
+	case PT_LEAF_IGNORE_YOUNG:
 		return !pte_young(pte);
-	case PT_LEAF_MERGE_DIRTY:
+	case PT_LEAF_IGNORE_DIRTY:
 		return !pte_dirty(pte);
-	case PT_LEAF_MERGE_SOFT_DIRTY:
+	case PT_LEAF_IGNORE_SOFT_DIRTY:
 		return !pte_soft_dirty(pte);
 	default:
 		return !pte_write(pte);
@@ -6034,64 +6077,34 @@ static bool lacks(pte_t pte, pt_leaf_merge_t merge)
 }
 
 /* The first eight lack a bit that the others have. */
-static void leaf_batch_merges(struct kunit *test)
+static void leaf_batch_ignores(struct kunit *test)
 {
-	const struct merge_param *param = test->param_value;
-	pt_leaf_merge_t merge = param->merge, all = 0, i;
+	const struct ignore_param *param = test->param_value;
+	pt_leaf_ignore_t ignore = param->ignore, all = 0;
 	struct pagewalk_test *t = test->priv;
 	unsigned long start = map_split_thp(test), end = start + PMD_SIZE;
+	unsigned int i;
 	pte_t pte;
 
-	for (i = 0; i < ARRAY_SIZE(merge_params); i++)
-		all |= merge_params[i].merge;
+	for (i = 0; i < ARRAY_SIZE(ignore_params); i++)
+		all |= ignore_params[i].ignore;
 	for (i = 0; i < 8; i++) {
 		unsigned long addr = start + i * PAGE_SIZE;
 
 		pte = exchange_pte(t, addr, __pte(0));
-		if (pte_same(pte, without(pte, merge)) || lacks(pte, merge)) {
+		if (pte_same(pte, without(pte, ignore)) || lacks(pte, ignore)) {
 			exchange_pte(t, addr, pte);
 			kunit_skip(test, "no such bit here");
 		}
-		exchange_pte(t, addr, without(pte, merge));
+		exchange_pte(t, addr, without(pte, ignore));
 	}
 	flush_tlb_mm(t->mm);
 
 	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, 0, &pte), 8);
-	KUNIT_EXPECT_TRUE(test, lacks(pte, merge));
-	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, all & ~merge, &pte), 8);
-	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, merge, &pte), PTRS_PER_PTE);
-	KUNIT_EXPECT_EQ(test, lacks(pte, merge), merge == PT_LEAF_IGNORE_WRITE);
-}
-
-/* What is dirty must not look soft-dirty, which is another bit, and not asked for. */
-static void leaf_batch_merges_dirty_alone(struct kunit *test)
-{
-	struct pagewalk_test *t = test->priv;
-	unsigned long start = map_split_thp(test), end = start + PMD_SIZE;
-	unsigned long addr;
-	pte_t pte;
-
-	for (addr = start; addr < end; addr += PAGE_SIZE) {
-		pte = pte_mkdirty(exchange_pte(t, addr, __pte(0)));
-		if (!pte_soft_dirty(pte_mksoft_dirty(pte)) ||
-		    pte_soft_dirty(pte_clear_soft_dirty(pte))) {
-			exchange_pte(t, addr, pte);
-			kunit_skip(test, "no soft-dirty bit here");
-		}
-		pte = pte_clear_soft_dirty(pte);
-		exchange_pte(t, addr, addr == start ? pte_mkclean(pte) : pte);
-	}
-	flush_tlb_mm(t->mm);
-
-	KUNIT_EXPECT_EQ(test, PTRS_PER_PTE,
-			batch_at(t, start, end, PT_LEAF_MERGE_DIRTY, &pte));
-	KUNIT_EXPECT_TRUE(test, pte_dirty(pte));
-	KUNIT_EXPECT_FALSE(test, pte_soft_dirty(pte));
-	KUNIT_EXPECT_EQ(test, PTRS_PER_PTE,
-			batch_at(t, start, end, PT_LEAF_MERGE_DIRTY |
-				 PT_LEAF_MERGE_SOFT_DIRTY, &pte));
-	KUNIT_EXPECT_TRUE(test, pte_dirty(pte));
-	KUNIT_EXPECT_FALSE(test, pte_soft_dirty(pte));
+	KUNIT_EXPECT_TRUE(test, lacks(pte, ignore));
+	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, all & ~ignore, &pte), 8);
+	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, ignore, &pte), PTRS_PER_PTE);
+	KUNIT_EXPECT_TRUE(test, lacks(pte, ignore));
 }
 
 /* After a pause there is no table any more. */
@@ -6475,8 +6488,7 @@ static struct kunit_case pt_leaf_test_cases[] = {
 	KUNIT_CASE(leaf_lock_is_passed_on),
 	KUNIT_CASE(leaf_is_rescheduled),
 	KUNIT_CASE(leaf_batch),
-	KUNIT_CASE_PARAM(leaf_batch_merges, merge_gen_params),
-	KUNIT_CASE(leaf_batch_merges_dirty_alone),
+	KUNIT_CASE_PARAM(leaf_batch_ignores, ignore_gen_params),
 	KUNIT_CASE(leaf_batch_after_pause),
 	KUNIT_CASE(leaf_with_vma_lock),
 	KUNIT_CASE(leaf_with_i_mmap_rwsem),

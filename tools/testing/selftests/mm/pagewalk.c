@@ -1097,6 +1097,44 @@ TEST_F(pagewalk, pagemap_scan_wp_part)
 	close(uffd);
 }
 
+/* What maps a page of a huge page need not map the others. */
+TEST(pagemap_exclusive)
+{
+	struct mapping m = { "thp", THP, MB2, 1 };
+	unsigned long i, nr = MB2 / psize(), exclusive = 0;
+	int fd, status, to_child[2], to_parent[2];
+	char byte;
+	pid_t pid;
+
+	map_leaves(_metadata, &m);
+	if (_metadata->exit_code == KSFT_SKIP)
+		return;
+	ASSERT_EQ(pipe(to_child), 0);
+	ASSERT_EQ(pipe(to_parent), 0);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		close(to_child[1]);
+		*(volatile char *)m.addr = 1;
+		if (write(to_parent[1], "", 1) == 1 && read(to_child[0], &byte, 1) == 0)
+			_exit(0);
+		_exit(1);
+	}
+	ASSERT_EQ(read(to_parent[0], &byte, 1), 1);
+	fd = open("/proc/self/pagemap", O_RDONLY);
+	ASSERT_GE(fd, 0);
+	/* The first page may be said to be, but need not. */
+	for (i = 1; i < nr; i++)
+		exclusive += !!(pagemap_get_entry(fd, m.addr + i * psize()) &
+				PM_MMAP_EXCLUSIVE);
+	close(fd);
+	EXPECT_TRUE(check_huge_anon(m.addr, MB2, 1, MB2));
+	EXPECT_EQ(exclusive, 0);
+	close(to_child[1]);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_EQ(status, 0);
+}
+
 /*
  * Whole THPs only: to protect a part of one splits it, and then it is none. So
  * the scan goes on to the end, and must say so.
