@@ -4,6 +4,7 @@
 # Builds SRC with allnoconfig plus the fragments of configs/ in SRC/.obj-NAME,
 # and the kselftest "pagewalk", static, if SRC has it.
 # (Below the source, all compiler paths are relative: ccache serves every tree.)
+# KCFLAGS in the environment is for the compiler.
 # Does nothing when sources and configuration are those of the last build.
 
 . "$(dirname "$0")/common.sh"
@@ -17,6 +18,7 @@ state=$(
 	git -C "$src" diff HEAD
 	(cd "$src" && git ls-files -o -z -x '/.*' | xargs -0 -r sha256sum)
 	gcc --version
+	[ -z "${KCFLAGS-}" ] || echo "$KCFLAGS"
 	cd "$top/configs" && cat "$@"
 )
 state=$(echo "$state" | sha256sum)

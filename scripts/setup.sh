@@ -53,7 +53,7 @@ check_ksrc() {
 # Debian 12 does not list the suite that has the package: ask the mirror that
 # this machine uses for it, without touching the system's configuration.
 download() {
-	deb=$(find "$B/dl" -name "linux-source-7.3_$version-*.deb" 2>/dev/null | head -n 1)
+	deb=$(find "$B/dl/" -name "linux-source-7.3_$version-*.deb" 2>/dev/null | head -n 1)
 	[ -z "$deb" ] || return 0
 	# shellcheck disable=SC2016
 	uri=$(apt-get indextargets --format '$(REPO_URI) $(LABEL) $(COMPONENT)' |
@@ -81,7 +81,7 @@ download() {
 			"check the network, or give KSRC=/path/to/v7.3"
 	mv "$B"/dl.tmp/*.deb "$B/dl/"
 	rmdir "$B/dl.tmp"
-	deb=$(find "$B/dl" -name "linux-source-7.3_$version-*.deb")
+	deb=$(find "$B/dl/" -name "linux-source-7.3_$version-*.deb")
 }
 
 make_tree() {

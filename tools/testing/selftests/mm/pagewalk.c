@@ -1368,6 +1368,56 @@ TEST_F(pagewalk, mbind_strict)
 	report_call(_metadata, &self->m, ret, 0);
 }
 
+static int node_of(char *addr)
+{
+	int status = -1;
+
+	if (syscall(__NR_move_pages, 0, 1, &addr, NULL, &status, 0))
+		return -1;
+	return status;
+}
+
+/* What is on a wrong node is an error, or gets moved. */
+TEST(mbind_moves)
+{
+	static const struct mapping kinds[] = {
+		{ "small", SMALL, KB4, 64 },
+		{ "thp", THP, MB2, 2 },
+		{ "thp_pte", THP_PTE, MB2, 2 },
+		{ "hugetlb_2m", HUGETLB, MB2, 2 },
+	};
+
+	if (no_numa())
+		SKIP(return, "no NUMA");
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct mapping m = kinds[i];
+		unsigned long other;
+		int node;
+
+		map_leaves(_metadata, &m);
+		if (_metadata->exit_code == KSFT_SKIP)
+			return;
+		node = node_of(m.addr);
+		if (node != 0 && node != 1)
+			SKIP(return, "%s is on node %d, not 0 or 1", m.name, node);
+		other = 1UL << !node;
+		if (syscall(__NR_mbind, m.addr, psize(), MPOL_BIND, &other, 64, 0) &&
+		    errno == EINVAL)
+			SKIP(return, "no node %d", !node);
+
+		EXPECT_EQ(syscall(__NR_mbind, m.addr, m.size, MPOL_BIND, &other,
+				  64, MPOL_MF_STRICT), -1);
+		EXPECT_EQ(errno, EIO);
+		EXPECT_EQ(node_of(m.addr), node);
+
+		EXPECT_EQ(syscall(__NR_mbind, m.addr, m.size, MPOL_BIND, &other,
+				  64, MPOL_MF_STRICT | MPOL_MF_MOVE), 0);
+		for (size_t off = 0; off < m.size; off += m.leaf)
+			EXPECT_EQ(node_of(m.addr + off), !node);
+		munmap(m.addr, m.size);
+	}
+}
+
 static void madvise_reclaim(struct __test_metadata *_metadata,
 			    const struct mapping *m, int advice)
 {
