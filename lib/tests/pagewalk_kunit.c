@@ -2604,7 +2604,7 @@ static void hmm_refuses_special_leaf(struct kunit *test)
 static void hmm_heeds_each_page_of_hugetlb(struct kunit *test)
 {
 	unsigned long size, shared = map_hugetlb(test, &size);
-	unsigned long addr = shared + PUD_SIZE, pfns[4] = {};
+	unsigned long addr = shared + max(PUD_SIZE, 2 * size), pfns[4] = {};
 	struct pagewalk_test *t = test->priv;
 	unsigned int last = ARRAY_SIZE(pfns) - 1;
 	struct file *file;
@@ -5167,6 +5167,47 @@ static void leaf_hugetlb(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pfn_at, head + size / PAGE_SIZE - 1);
 }
 
+/* Two pages of hugetlb in one table, and the third in the next one */
+static void leaf_hugetlb_in_two_tables(struct kunit *test)
+{
+	unsigned long size, start = map_hugetlb(test, &size) + 2 * PUD_SIZE;
+	unsigned long pfns[3] = {}, pfn = 0, nr = 0;
+	struct pagewalk_test *t = test->priv;
+	struct file *file;
+
+	if (size >= PUD_SIZE)
+		kunit_skip(test, "a page is as large as what a table maps");
+	mmap_read_lock(t->mm);
+	file = vma_lookup(t->mm, start - 2 * PUD_SIZE)->vm_file;
+	mmap_read_unlock(t->mm);
+	start -= 2 * size;
+	map(test, file, start, 3 * size, 0);
+
+	/* The last one in the first table is empty. */
+	if (try_fault_in(t, start) || try_fault_in(t, start + 2 * size))
+		kunit_skip(test, "no pages of hugetlb");
+	look_without_holes(t, start, start + 3 * size);
+	want_call(t, CALL_HUGETLB, start, start + size);
+	want_call(t, CALL_HUGETLB, start + 2 * size, start + 3 * size);
+	expect_calls(test);
+
+	if (try_fault_in(t, start + size))
+		kunit_skip(test, "no pages of hugetlb");
+	mmap_read_lock(t->mm);
+	for_each_pt_leaf(leaf, vma_lookup(t->mm, start), start, start + 3 * size, 0) {
+		if (nr < ARRAY_SIZE(pfns))
+			pfns[nr] = pt_leaf_pfn(&leaf);
+		nr++;
+	}
+	mmap_read_unlock(t->mm);
+	KUNIT_EXPECT_EQ(test, nr, ARRAY_SIZE(pfns));
+	for (nr = 0; nr < ARRAY_SIZE(pfns); nr++) {
+		KUNIT_EXPECT_EQ(test, SEEN_PAGE,
+				seen_at(t, start + nr * size, &pfn));
+		KUNIT_EXPECT_EQ(test, pfns[nr], pfn);
+	}
+}
+
 static void fault_in_for_reading(struct kunit *test, unsigned long addr)
 {
 	struct pagewalk_test *t = test->priv;
@@ -6466,6 +6507,7 @@ static struct kunit_case pt_leaf_test_cases[] = {
 	KUNIT_CASE(leaf_pmd_pfn),
 	KUNIT_CASE(leaf_pud_pfn),
 	KUNIT_CASE(leaf_hugetlb),
+	KUNIT_CASE(leaf_hugetlb_in_two_tables),
 	KUNIT_CASE(leaf_seek),
 	KUNIT_CASE(leaf_seek_huge_zero),
 	KUNIT_CASE(leaf_seek_nothing),

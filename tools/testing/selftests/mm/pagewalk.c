@@ -1120,6 +1120,7 @@ TEST(pagemap_exclusive)
 			_exit(0);
 		_exit(1);
 	}
+	close(to_parent[1]);
 	ASSERT_EQ(read(to_parent[0], &byte, 1), 1);
 	fd = open("/proc/self/pagemap", O_RDONLY);
 	ASSERT_GE(fd, 0);
@@ -1378,44 +1379,35 @@ static int node_of(char *addr)
 }
 
 /* What is on a wrong node is an error, or gets moved. */
-TEST(mbind_moves)
+TEST_F(pagewalk, mbind_moves)
 {
-	static const struct mapping kinds[] = {
-		{ "small", SMALL, KB4, 64 },
-		{ "thp", THP, MB2, 2 },
-		{ "thp_pte", THP_PTE, MB2, 2 },
-		{ "hugetlb_2m", HUGETLB, MB2, 2 },
-	};
+	const struct mapping *m = &self->m;
+	size_t len = m->size / 2;
+	unsigned long other;
+	int node;
 
 	if (no_numa())
 		SKIP(return, "no NUMA");
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		struct mapping m = kinds[i];
-		unsigned long other;
-		int node;
+	if (m->backing == VFIO || m->backing == DAX)
+		SKIP(return, "memory of a device stays where it is");
+	if (!len || len % m->leaf)
+		SKIP(return, "one leaf only");
+	node = node_of(m->addr);
+	if (node != 0 && node != 1)
+		SKIP(return, "on node %d, not 0 or 1", node);
+	other = 1UL << !node;
+	if (syscall(__NR_mbind, m->addr, m->size, MPOL_BIND, &other, 64, 0))
+		SKIP(return, "no node %d: %s", !node, strerror(errno));
 
-		map_leaves(_metadata, &m);
-		if (_metadata->exit_code == KSFT_SKIP)
-			return;
-		node = node_of(m.addr);
-		if (node != 0 && node != 1)
-			SKIP(return, "%s is on node %d, not 0 or 1", m.name, node);
-		other = 1UL << !node;
-		if (syscall(__NR_mbind, m.addr, psize(), MPOL_BIND, &other, 64, 0) &&
-		    errno == EINVAL)
-			SKIP(return, "no node %d", !node);
+	EXPECT_EQ(syscall(__NR_mbind, m->addr, len, MPOL_BIND, &other, 64,
+			  MPOL_MF_STRICT), -1);
+	EXPECT_EQ(errno, EIO);
+	EXPECT_EQ(node_of(m->addr), node);
 
-		EXPECT_EQ(syscall(__NR_mbind, m.addr, m.size, MPOL_BIND, &other,
-				  64, MPOL_MF_STRICT), -1);
-		EXPECT_EQ(errno, EIO);
-		EXPECT_EQ(node_of(m.addr), node);
-
-		EXPECT_EQ(syscall(__NR_mbind, m.addr, m.size, MPOL_BIND, &other,
-				  64, MPOL_MF_STRICT | MPOL_MF_MOVE), 0);
-		for (size_t off = 0; off < m.size; off += m.leaf)
-			EXPECT_EQ(node_of(m.addr + off), !node);
-		munmap(m.addr, m.size);
-	}
+	EXPECT_EQ(syscall(__NR_mbind, m->addr, len, MPOL_BIND, &other, 64,
+			  MPOL_MF_STRICT | MPOL_MF_MOVE), 0);
+	for (size_t off = 0; off < len; off += m->leaf)
+		EXPECT_EQ(node_of(m->addr + off), !node);
 }
 
 static void madvise_reclaim(struct __test_metadata *_metadata,
