@@ -290,8 +290,8 @@ static int count_leaves(struct bench_arg *a)
 				continue;
 			if (leaf.type == PT_LEAF_PTE)
 				nr_mapped += pt_leaf_batch(&leaf, page_folio(page),
-						PT_LEAF_MERGE_YOUNG | PT_LEAF_MERGE_DIRTY |
-						PT_LEAF_MERGE_SOFT_DIRTY | PT_LEAF_IGNORE_WRITE);
+						PT_LEAF_IGNORE_YOUNG | PT_LEAF_IGNORE_DIRTY |
+						PT_LEAF_IGNORE_SOFT_DIRTY | PT_LEAF_IGNORE_WRITE);
 			else
 				nr_mapped += pt_leaf_nr(&leaf);
 		}
