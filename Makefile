@@ -14,7 +14,7 @@ help:
 	@echo 'make test       KUnit suite and kselftest on the patched kernel'
 	@echo 'make check      patches, mirror, style, the harness itself: no compiler'
 	@echo 'make must-fail  drop each fix in turn: exactly its tests fail'
-	@echo 'make race       readers against changes, with a delay in the walker'
+	@echo 'make race       readers against changes, with delays in the loops over entries'
 	@echo 'make nospecial  KUnit on x86 without special bits in PMDs and PUDs'
 	@echo 'make cocci      the Coccinelle script bites, and is silent on the patched tree'
 	@echo 'make kunit, make selftests    the halves of make test'
