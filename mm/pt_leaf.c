@@ -40,6 +40,16 @@ static void pt_leaf_relax(struct pt_leaf_walk *walk)
 	cond_resched();
 }
 
+/* An entry for pages of @size is as large as one or more at this level. */
+static enum pgtable_level pt_leaf_huge_level(unsigned long size)
+{
+	if (size < PMD_SIZE)
+		return PGTABLE_LEVEL_PTE;
+	if (PTRS_PER_PMD == 1 || size < PUD_SIZE)
+		return PGTABLE_LEVEL_PMD;
+	return PGTABLE_LEVEL_PUD;
+}
+
 static void pt_leaf_begin(struct pt_leaf_walk *walk, unsigned long addr)
 {
 	struct vm_area_struct *vma = walk->vma;
@@ -53,6 +63,11 @@ static void pt_leaf_begin(struct pt_leaf_walk *walk, unsigned long addr)
 	} else {
 		vma_assert_stabilised(vma);
 		vma_pgtable_walk_begin(vma);
+	}
+	walk->huge_size = 0;
+	if (is_vm_hugetlb_page(vma)) {
+		walk->huge_size = huge_page_size(hstate_vma(vma));
+		walk->huge_level = pt_leaf_huge_level(walk->huge_size);
 	}
 	walk->begun = true;
 }
@@ -92,23 +107,12 @@ static bool pt_leaf_found_hole(struct pt_leaf_walk *walk,
 }
 
 #ifdef CONFIG_HUGETLB_PAGE
-/* An entry for pages of @size is as large as one or more at this level. */
-static enum pgtable_level pt_leaf_hugetlb_level(unsigned long size)
-{
-	if (size < PMD_SIZE)
-		return PGTABLE_LEVEL_PTE;
-	if (PTRS_PER_PMD == 1 || size < PUD_SIZE)
-		return PGTABLE_LEVEL_PMD;
-	return PGTABLE_LEVEL_PUD;
-}
-
 static bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk, unsigned long addr)
 {
 	struct vm_area_struct *vma = walk->vma;
 	struct mm_struct *mm = vma->vm_mm;
-	struct hstate *h = hstate_vma(vma);
-	const unsigned long size = huge_page_size(h);
-	const enum pgtable_level level = pt_leaf_hugetlb_level(size);
+	const unsigned long size = walk->huge_size;
+	const enum pgtable_level level = walk->huge_level;
 	unsigned long last;	/* byte that is mapped by the same */
 
 	for (; addr < walk->end; addr = last + 1) {
@@ -121,6 +125,7 @@ static bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk, unsigned long addr)
 		if (walk->ptl)
 			ptep = hugetlb_next_in_table(walk->leaf.ptep, first, size);
 		if (!ptep) {
+			struct hstate *h = hstate_vma(vma);
 			spinlock_t *ptl;	/* of the table that @ptep is in */
 
 			ptep = hugetlb_walk(vma, first, size);
@@ -228,6 +233,7 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 		unsigned long end = pmd_addr_end(addr, walk->pmd_end);
 		pmd_t *pmdp = walk->pmdp;
 		pmd_t pmd = pmdp_get_lockless(pmdp);
+		bool found = true;
 
 		if (!pmd_none(pmd) && (!pmd_present(pmd) || pmd_leaf(pmd))) {
 			if (!walk->ptl) {
@@ -251,28 +257,28 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 			walk->leaf.end = addr;
 			walk->leaf.offset = 0;
 			walk->leaf.table_end = end;
-		} else if (walk->flags & PT_LEAF_F_HOLES) {
+		} else {
 			while (end < walk->pmd_end &&
 			       pmd_none(pmdp_get_lockless(pmdp + 1))) {
 				end = pmd_addr_end(end, walk->pmd_end);
 				pmdp++;
 			}
-			pt_leaf_found_hole(walk, PGTABLE_LEVEL_PMD, addr, end);
-		} else {
-			walk->pmdp++;
-			walk->pmd_addr = end;
-			continue;
+			found = walk->flags & PT_LEAF_F_HOLES;
+			if (found)
+				pt_leaf_found_hole(walk, PGTABLE_LEVEL_PMD,
+						   addr, end);
 		}
 		walk->pmdp = pmdp + 1;
 		walk->pmd_addr = end;
-		return true;
+		if (found)
+			return true;
 	}
 	return false;
 }
 
 static bool pt_leaf_next_entry(struct pt_leaf_walk *walk, unsigned long addr)
 {
-	if (is_vm_hugetlb_page(walk->vma))
+	if (walk->huge_size)
 		return pt_leaf_next_hugetlb(walk, addr);
 
 	while (addr < walk->end) {
@@ -311,20 +317,27 @@ bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr)
 	return false;
 }
 
-bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
-		  struct vm_area_struct *vma, unsigned long addr,
-		  pt_leaf_flags_t flags)
+void __pt_leaf_walk_init(struct pt_leaf_walk *walk, struct vm_area_struct *vma,
+			 unsigned long end, pt_leaf_flags_t flags)
 {
 	/* What is not set here is not read before it is. */
 	walk->vma = vma;
-	walk->end = addr + PAGE_SIZE;
+	walk->end = end;
 	walk->flags = flags;
 	walk->begun = false;
+	walk->done = false;
 	walk->table = NULL;
 	walk->ptl = NULL;
 	walk->pmd_addr = 0;
 	walk->pmd_end = 0;
 	walk->leaf.table_end = 0;
+}
+
+bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
+		  struct vm_area_struct *vma, unsigned long addr,
+		  pt_leaf_flags_t flags)
+{
+	__pt_leaf_walk_init(walk, vma, addr + PAGE_SIZE, flags);
 	leaf->walk = walk;
 	leaf->flags = flags;
 	leaf->end = addr;
