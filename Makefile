@@ -16,6 +16,7 @@ help:
 	@echo 'make must-fail  drop each fix in turn: exactly its tests fail'
 	@echo 'make race       readers against changes, with delays in the loops over entries'
 	@echo 'make nospecial  KUnit on x86 without special bits in PMDs and PUDs'
+	@echo 'make cross      what the series touches compiles for other architectures'
 	@echo 'make cocci      the Coccinelle script bites, and is silent on the patched tree'
 	@echo 'make kunit, make selftests    the halves of make test'
 	@echo 'make bench  what each walk costs, to the instruction ([BASE=] [NEW=] tree or patch)'
@@ -35,7 +36,7 @@ setup:
 	@$(S)/setup.sh
 tree: setup
 	@$(S)/tree.sh
-run kunit selftests each must-fail race nospecial cocci: tree
+run kunit selftests each must-fail race nospecial cross cocci: tree
 	@$(S)/$@.sh
 test: tree
 	@$(S)/test.sh
@@ -48,6 +49,6 @@ mbox export: setup
 check: setup
 	@$(S)/check.py
 clean:
-	rm -rf $(B)/results $(B)/each $(B)/*/.obj-* $(B)/ccache
+	rm -rf $(B)/results $(B)/each $(B)/cross $(B)/*/.obj-* $(B)/ccache
 
-.PHONY: help setup tree run kunit selftests each must-fail race nospecial cocci test bench bench-size mbox export check clean
+.PHONY: help setup tree run kunit selftests each must-fail race nospecial cross cocci test bench bench-size mbox export check clean

@@ -31,7 +31,7 @@ static __always_inline void pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
  * Between two entries: keep the lock, unless it is that of a table of PTEs,
  * which has come to its end, or someone waits, be it for the lock or the CPU.
  */
-static void pt_leaf_relax(struct pt_leaf_walk *walk)
+static __always_inline void pt_leaf_relax(struct pt_leaf_walk *walk)
 {
 	if (walk->ptl && !walk->table && !need_resched() &&
 	    !spin_is_contended(walk->ptl))
@@ -222,7 +222,8 @@ static bool pt_leaf_find_pmds(struct pt_leaf_walk *walk, unsigned long addr)
 
 /*
  * From the PMD at walk->pmdp, which maps walk->pmd_addr, to the end of its
- * table: the next one that is not empty.
+ * table: the next one that is not empty, or the hole that comes first if holes
+ * are asked for.
  */
 static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 {
@@ -233,7 +234,6 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 		unsigned long end = pmd_addr_end(addr, walk->pmd_end);
 		pmd_t *pmdp = walk->pmdp;
 		pmd_t pmd = pmdp_get_lockless(pmdp);
-		bool found = true;
 
 		if (!pmd_none(pmd) && (!pmd_present(pmd) || pmd_leaf(pmd))) {
 			if (!walk->ptl) {
@@ -263,15 +263,16 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 				end = pmd_addr_end(end, walk->pmd_end);
 				pmdp++;
 			}
-			found = walk->flags & PT_LEAF_F_HOLES;
-			if (found)
-				pt_leaf_found_hole(walk, PGTABLE_LEVEL_PMD,
-						   addr, end);
+			if (!(walk->flags & PT_LEAF_F_HOLES)) {
+				walk->pmdp = pmdp + 1;
+				walk->pmd_addr = end;
+				continue;
+			}
+			pt_leaf_found_hole(walk, PGTABLE_LEVEL_PMD, addr, end);
 		}
 		walk->pmdp = pmdp + 1;
 		walk->pmd_addr = end;
-		if (found)
-			return true;
+		return true;
 	}
 	return false;
 }
@@ -317,27 +318,20 @@ bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr)
 	return false;
 }
 
-void __pt_leaf_walk_init(struct pt_leaf_walk *walk, struct vm_area_struct *vma,
-			 unsigned long end, pt_leaf_flags_t flags)
+bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
+		  struct vm_area_struct *vma, unsigned long addr,
+		  pt_leaf_flags_t flags)
 {
-	/* What is not set here is not read before it is. */
+	/* What is not set here is not used before it is, only copied. */
 	walk->vma = vma;
-	walk->end = end;
+	walk->end = addr + PAGE_SIZE;
 	walk->flags = flags;
 	walk->begun = false;
-	walk->done = false;
 	walk->table = NULL;
 	walk->ptl = NULL;
 	walk->pmd_addr = 0;
 	walk->pmd_end = 0;
 	walk->leaf.table_end = 0;
-}
-
-bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
-		  struct vm_area_struct *vma, unsigned long addr,
-		  pt_leaf_flags_t flags)
-{
-	__pt_leaf_walk_init(walk, vma, addr + PAGE_SIZE, flags);
 	leaf->walk = walk;
 	leaf->flags = flags;
 	leaf->end = addr;

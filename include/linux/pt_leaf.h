@@ -112,8 +112,6 @@ struct pt_leaf_walk {
 	struct pt_leaf leaf;
 };
 
-void __pt_leaf_walk_init(struct pt_leaf_walk *walk, struct vm_area_struct *vma,
-			 unsigned long end, pt_leaf_flags_t flags);
 bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr);
 void __pt_leaf_unlock(struct pt_leaf_walk *walk);
 unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
@@ -134,7 +132,7 @@ static __always_inline bool __pt_leaf_step(struct pt_leaf_walk *walk,
 			leaf->ptep = leaf->next - 1;
 			leaf->type = PT_LEAF_PTE;
 			leaf->level = PGTABLE_LEVEL_PTE;
-			/* What is present is what most bodies ask, too. */
+			/* Present is never none, and what most bodies ask, too. */
 			if (likely(pte_present(leaf->pte)) || !pte_none(leaf->pte))
 				return true;
 
@@ -234,18 +232,20 @@ static __always_inline void pt_leaf_walk_end(struct pt_leaf_walk *walk)
  * no one has its address it is kept in registers.
  */
 #define for_each_pt_leaf(leaf, _vma, _start, _end, _flags)		\
-	for (struct pt_leaf_walk __pt_walk __uninitialized		\
-				__cleanup(pt_leaf_walk_end),		\
-			*__pt_walkp = (__pt_leaf_walk_init(&__pt_walk,	\
-					_vma, _end, _flags), &__pt_walk); \
+	for (struct pt_leaf_walk __pt_walk __cleanup(pt_leaf_walk_end) = \
+			PT_LEAF_WALK_INIT(_vma, _end, _flags);		\
 	     !__pt_walk.done; __pt_walk.done = true)			\
-		__for_each_pt_leaf(leaf, _start, _flags)
+		__for_each_pt_leaf(leaf, _start)
 
 /* A loop of its own, so that leaving it ends the one around it. */
-#define __for_each_pt_leaf(leaf, _start, _flags)			\
-	for (struct pt_leaf leaf = {					\
-			.walk = __pt_walkp, .end = (_start), .flags = (_flags) \
-	     }; __pt_leaf_step(__pt_walkp, &leaf);)
+#define __for_each_pt_leaf(leaf, _start)				\
+	for (struct pt_leaf leaf = PT_LEAF_INIT(&__pt_walk, _start);	\
+	     __pt_leaf_step(&__pt_walk, &leaf);)
+
+#define PT_LEAF_WALK_INIT(_vma, _end, _flags)				\
+	{ .vma = (_vma), .end = (_end), .flags = (_flags) }
+#define PT_LEAF_INIT(_walk, _start)					\
+	{ .walk = (_walk), .end = (_start), .flags = (_walk)->flags }
 
 /**
  * pt_leaf_seek - look at what is mapped at one address
@@ -305,7 +305,8 @@ static __always_inline void __pt_leaf_check_batch(const struct pt_leaf *leaf)
  *
  * Extends the leaf by the PTEs that follow in the same table, if they map the
  * pages of @folio that follow, and differ in nothing that @ignore does not
- * name. Once for a leaf, and not after pt_leaf_batch_hint().
+ * name. Once for a leaf, and not after pt_leaf_batch_hint(). Where reading a PTE
+ * merges the young and dirty bits of a block, as said there, these are alike.
  *
  * Return: how many pages it is long now.
  */

@@ -5099,20 +5099,34 @@ static void leaf_pud_pfn(struct kunit *test)
 	unsigned long mid = start + PUD_SIZE, end = mid + PUD_SIZE;
 
 	fault_in_leaf(test, mid, CALL_PTE);
-	fault_in_leaf(test, end - PMD_SIZE, CALL_PMD);
+	fault_in_leaf(test, mid + 3 * PMD_SIZE, CALL_PMD);
+	fault_in_leaf(test, end - 4 * PMD_SIZE, CALL_PMD);
 	fault_in_leaf(test, end, CALL_PUD);
 	look(t, start + PAGE_SIZE, end + PMD_SIZE);
 	want_call(t, CALL_PUD, start + PAGE_SIZE, mid);
 	want_ptes(t, mid, 1);
 	want_hole(t, CALL_PTE, mid + PAGE_SIZE, mid + PMD_SIZE);
-	want_hole(t, CALL_PMD, mid + PMD_SIZE, end - PMD_SIZE);
-	want_call(t, CALL_PMD, end - PMD_SIZE, end);
+	want_hole(t, CALL_PMD, mid + PMD_SIZE, mid + 3 * PMD_SIZE);
+	want_call(t, CALL_PMD, mid + 3 * PMD_SIZE, mid + 4 * PMD_SIZE);
+	want_hole(t, CALL_PMD, mid + 4 * PMD_SIZE, end - 4 * PMD_SIZE);
+	want_call(t, CALL_PMD, end - 4 * PMD_SIZE, end - 3 * PMD_SIZE);
+	want_hole(t, CALL_PMD, end - 3 * PMD_SIZE, end);
+	want_call(t, CALL_PUD, end, end + PMD_SIZE);
+	expect_calls(test);
+
+	/* The lock that is kept from leaf to leaf is kept over holes, too. */
+	forget_calls(t);
+	look_without_holes(t, start + PAGE_SIZE, end + PMD_SIZE);
+	want_call(t, CALL_PUD, start + PAGE_SIZE, mid);
+	want_ptes(t, mid, 1);
+	want_call(t, CALL_PMD, mid + 3 * PMD_SIZE, mid + 4 * PMD_SIZE);
+	want_call(t, CALL_PMD, end - 4 * PMD_SIZE, end - 3 * PMD_SIZE);
 	want_call(t, CALL_PUD, end, end + PMD_SIZE);
 	expect_calls(test);
 	KUNIT_EXPECT_EQ(test, seen_at(t, start, &pfn), SEEN_PFN);
 	KUNIT_EXPECT_EQ(test, seen_at(t, mid, &pfn), SEEN_PFN);
 	expect_leaf(test, start, CALL_PUD);
-	expect_leaf(test, end - PMD_SIZE, CALL_PMD);
+	expect_leaf(test, end - 4 * PMD_SIZE, CALL_PMD);
 	expect_leaf(test, end, CALL_PUD);
 }
 
