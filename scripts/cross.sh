@@ -20,6 +20,7 @@ mkdir -p "$B/cross"
 enabled() {	# C file: is it built with $o/.config?
 	option=$(grep -ow "obj-\$(CONFIG_[A-Z0-9_]*).*\<$(basename "$1" .c)\.o" \
 		"$scratch/$(dirname "$1")/Makefile" | head -n 1 | sed 's/.*(\(.*\)).*/\1/')
+	case $1 in drivers/gpu/drm/xe/*) option=CONFIG_DRM_XE ;; esac
 	[ ! "$option" ] || grep -q "^$option=[ym]" "$o/.config"
 }
 
@@ -73,7 +74,7 @@ variant() {	# name, ARCH, compiler's prefix, configuration, option to set or -op
 		"$(echo "$objs" | wc -w) files"
 }
 
-tests='KUNIT PAGEWALK_KUNIT_TEST'
+tests='RUNTIME_TESTING_MENU KUNIT PAGEWALK_KUNIT_TEST'
 # shellcheck disable=SC2086
 {
 	variant arm64 arm64 aarch64-linux-gnu- defconfig $tests

@@ -6402,9 +6402,9 @@ static void race_prepare(struct kunit *test, struct leaf_race *r, int i)
 	pmdp_huge_get_and_clear(r->mm, addr, pmdp);
 	pmd_populate(r->mm, pmdp, r->table[i]);
 	ptep = pte_offset_map(pmdp, addr);
+	/* Without set_pte_at(), so that page_table_check does not count them */
 	for (int n = 0; ptep && n < PTRS_PER_PTE; n++)
-		set_pte(ptep + n, pfn_pte(pmd_pfn(r->leaf[i]) + n,
-					  vma->vm_page_prot));
+		ptep[n] = pfn_pte(pmd_pfn(r->leaf[i]) + n, vma->vm_page_prot);
 	if (ptep)
 		pte_unmap(ptep);
 	spin_unlock(ptl);
