@@ -86,6 +86,6 @@ tests='RUNTIME_TESTING_MENU KUNIT PAGEWALK_KUNIT_TEST'
 	variant nohugetlb x86_64 '' x86_64_defconfig -HUGETLBFS TRANSPARENT_HUGEPAGE KSM $tests
 	variant nonuma x86_64 '' x86_64_defconfig -NUMA TRANSPARENT_HUGEPAGE KSM $tests
 	variant allno x86_64 '' allnoconfig
-	variant xe x86_64 '' x86_64_defconfig DRM_XE DAMON DAMON_VADDR MEMCG_V1 MEMORY_FAILURE $tests
+	variant xe x86_64 '' x86_64_defconfig DRM_XE DAMON DAMON_VADDR MEMCG MEMCG_V1 MEMORY_FAILURE $tests
 }
 exit "$worst"
