@@ -16,6 +16,7 @@ help:
 	@echo 'make must-fail  drop each fix in turn: exactly its tests fail'
 	@echo 'make race       readers against changes, with delays in the loops over entries'
 	@echo 'make nospecial  KUnit on x86 without special bits in PMDs and PUDs'
+	@echo 'make variants   KUnit on arm64, riscv64, i386, UML, and without THP, hugetlb, ...'
 	@echo 'make cross      what the series touches compiles for other architectures'
 	@echo 'make cocci      the Coccinelle script bites, and is silent on the patched tree'
 	@echo 'make kunit, make selftests    the halves of make test'
@@ -36,7 +37,9 @@ setup:
 	@$(S)/setup.sh
 tree: setup
 	@$(S)/tree.sh
-run kunit selftests each must-fail race nospecial cross cocci: tree
+run:
+	@$(S)/run.sh
+kunit selftests each must-fail race nospecial variants cross cocci: tree
 	@$(S)/$@.sh
 test: tree
 	@$(S)/test.sh
@@ -49,6 +52,6 @@ mbox export: setup
 check: setup
 	@$(S)/check.py
 clean:
-	rm -rf $(B)/results $(B)/each $(B)/cross $(B)/*/.obj-* $(B)/ccache
+	rm -rf $(B)/results $(B)/each $(B)/cross $(B)/variants $(B)/*/.obj-* $(B)/ccache
 
-.PHONY: help setup tree run kunit selftests each must-fail race nospecial cross cocci test bench bench-size mbox export check clean
+.PHONY: help setup tree run kunit selftests each must-fail race nospecial variants cross cocci test bench bench-size mbox export check clean

@@ -258,8 +258,10 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 			walk->leaf.offset = 0;
 			walk->leaf.table_end = end;
 		} else {
-			while (end < walk->pmd_end &&
-			       pmd_none(pmdp_get_lockless(pmdp + 1))) {
+			while (end < walk->pmd_end) {
+				pmd = pmdp_get_lockless(pmdp + 1);
+				if (!pmd_none(pmd))
+					break;
 				end = pmd_addr_end(end, walk->pmd_end);
 				pmdp++;
 			}

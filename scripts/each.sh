@@ -40,8 +40,15 @@ patches=$(series | sed -n "/^[0-9]*-*${1-}/,\$p")
 [ "$patches" ] || die 2 "'$1' names no patch of series"
 for p in $patches; do
 	commit=$(commit_of "$p")
-	id=$({ git -C "$linux" rev-parse "$commit^{tree}"; cat "$top/configs/"*; } | sha256sum | cut -c1-40)
-	if [ -e "$passed/$id" ] && [ -z "${FORCE-}" ]; then
+	# What is built: no documentation, no other architectures, no other selftests.
+	ksft=$(git -C "$linux" rev-parse -q --verify "$commit:tools/testing/selftests/mm")
+	id=$({
+		git -C "$linux" ls-tree "$commit" | grep -vwE 'Documentation|arch|tools'
+		git -C "$linux" ls-tree "$commit:arch" Kconfig x86
+		git -C "$linux" ls-tree "$commit:tools" | grep -vw testing
+		cat "$w1/fragment"
+	} | sha256sum | cut -c1-40)
+	if [ -e "$passed/$id" ] && [ -e "$passed/$ksft" ] && [ -z "${FORCE-}" ]; then
 		echo "[PASS] $p (before)"
 		continue
 	fi
@@ -68,7 +75,7 @@ for p in $patches; do
 		echo "[FAIL] $p: $why"
 		worse 1
 	else
-		touch "$passed/$id"
+		touch "$passed/$id" "$passed/$ksft"
 		echo "[PASS] $p"
 	fi
 done

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Usage: kernel.sh SRC NAME FRAGMENT...
 # Builds SRC with allnoconfig plus the fragments of configs/ in SRC/.obj-NAME,
-# and the kselftest "pagewalk", static, if SRC has it.
+# the last of which has the last word, and the kselftest "pagewalk", static, if
+# SRC has it.
 # (Below the source, all compiler paths are relative: ccache serves every tree.)
 # KCFLAGS in the environment is for the compiler.
 # Does nothing when sources and configuration are those of the last build.
@@ -16,7 +17,9 @@ image=$obj/arch/x86/boot/bzImage
 state=$(
 	git -C "$src" rev-parse 'HEAD^{tree}'
 	git -C "$src" diff HEAD
-	(cd "$src" && git ls-files -o -z -x '/.*' | xargs -0 -r sha256sum)
+	# (not what the selftests find out about this machine)
+	(cd "$src" && git ls-files -o -z -x '/.*' -x 'local_config.*' -x __pycache__ |
+		xargs -0 -r sha256sum)
 	gcc --version
 	[ -z "${KCFLAGS-}" ] || echo "$KCFLAGS"
 	cd "$top/configs" && cat "$@"
@@ -25,23 +28,34 @@ state=$(echo "$state" | sha256sum)
 fresh() { [ -e "$image" ] && [ "$state" = "$(cat "$obj/state" 2>/dev/null)" ]; }
 
 ! fresh || exit 0
-exec 9>"$B/.build.lock"
-flock -n 9 || { say "waiting for another build below $B"; flock 9; }
+exec 9>"$obj/lock"
+flock -n 9 || { say "waiting for another build of $obj"; flock 9; }
 ! fresh || exit 0
-(cd "$top/configs" && cat "$@") >"$obj/fragment"
+(cd "$top/configs" && cat "$@") | awk '
+	/^CONFIG_/ { option = $1; sub(/=.*/, "", option) }
+	/^# CONFIG_[A-Z0-9_]* is not set$/ { option = $2 }
+	option { if (!(option in last)) order[++n] = option; last[option] = $0; option = "" }
+	END { for (i = 1; i <= n; i++) print last[order[i]] }' >"$obj/fragment"
 rm -f "$obj/state"
 
-mk() {	# in a subshell: what a signal is to end is make itself
+mk() {
 	exec make -C "$src" O="$obj" CC='ccache gcc' HOSTCC='ccache gcc' -j"$J" \
 		KBUILD_BUILD_TIMESTAMP=@0 KBUILD_BUILD_USER=u KBUILD_BUILD_HOST=h \
 		"$@" 9>&-
 }
-export CCACHE_DIR="$B/ccache" CCACHE_DEPEND=1
+pid=''
+trap '{ kill $pid; wait $pid; } 2>/dev/null || :; die 130 "interrupted, run it again to go on"' INT TERM HUP
+await() {	# command...: what a signal is to end is make itself
+	"$@" >"$log" 2>&1 &
+	pid=$!
+	wait $pid
+}
+export CCACHE_DIR="$B/ccache" CCACHE_DEPEND=1 CCACHE_BASEDIR="$src"
 steps=$(cat "$B/logs/steps" 2>/dev/null || echo 900)
 start=$(date +%s)
 if [ "$(cat "$obj/fragment" "$src/Makefile" | cksum)" != "$(cat "$obj/configured" 2>/dev/null)" ] ||
-	! (mk -s olddefconfig) >"$log" 2>&1; then
-	(mk KCONFIG_ALLCONFIG="$obj/fragment" allnoconfig) >"$log" 2>&1 ||
+	! await mk -s olddefconfig; then
+	await mk KCONFIG_ALLCONFIG="$obj/fragment" allnoconfig ||
 		die 2 "configuring $obj failed, see $log"
 fi
 while read -r line; do
@@ -58,7 +72,6 @@ cat "$obj/fragment" "$src/Makefile" | cksum >"$obj/configured"
 
 mk bzImage >"$log" 2>&1 &
 pid=$!
-trap 'kill $pid 2>/dev/null; wait $pid || :; die 130 "interrupted, run it again to go on"' INT TERM HUP
 n=0
 while kill -0 $pid 2>/dev/null; do
 	sleep 1

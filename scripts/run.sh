@@ -1,15 +1,29 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # Usage: run.sh
-# Boots the base and the patched kernel, both with configs/run.config, runs
-# the kselftest "pagewalk" in each and prints side by side what it measured.
+# Makes both trees (setup.sh, tree.sh), builds the base and the patched kernel
+# with configs/run.config and small.config, boots them, runs the kselftest
+# "pagewalk" in each and prints side by side what it measured.
 # Where nothing has changed since it passed, prints that; FORCE=1 boots again.
 
 . "$(dirname "$0")/common.sh"
 
 s=$top/scripts
-"$s/kernel.sh" "$base" run run.config
-"$s/kernel.sh" "$linux" run run.config
+"$s/setup.sh"
+# The second build gets what the first leaves idle, and what it has cached.
+pids=''
+trap '{ kill $pids; wait; } 2>/dev/null || :' EXIT
+trap 'exit 130' INT TERM HUP
+"$s/kernel.sh" "$base" run run.config small.config &
+pids=$!
+"$s/tree.sh" &
+wait $! || exit
+nice -n 19 "$s/kernel.sh" "$linux" run run.config small.config &
+pids="$pids $!"
+for p in $pids; do
+	wait "$p" || exit
+done
+trap - INT TERM HUP EXIT
 binary=$linux/.obj-run/ksft/pagewalk
 [ -e "$binary" ] || die 2 "the series has no tools/testing/selftests/mm/pagewalk.c: nothing to run"
 

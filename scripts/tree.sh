@@ -6,6 +6,8 @@
 
 . "$(dirname "$0")/common.sh"
 
+exec 8>"$B/.tree.lock"
+flock 8
 stamp=$linux/.git/imported	# "<hash of patches/> <tip of the branch>"
 id=$(patches_id)
 tip=$(git -C "$linux" rev-parse -q --verify refs/heads/series || :)

@@ -55,7 +55,9 @@ struct pt_leaf_walk;
  *		not valid for a hole
  * @ptep:	where it was read, for %PT_LEAF_PTE, %PT_LEAF_HUGETLB; if it is
  *		a hole in a table of PTEs or an empty entry of hugetlb, the
- *		(first) empty entry; for all other holes, NULL
+ *		(first) empty entry; for all other holes, NULL. (There are
+ *		architectures that say of an empty entry of hugetlb that it is
+ *		not there.)
  * @pmdp:	the same for %PT_LEAF_PMD
  * @pudp:	the same for %PT_LEAF_PUD
  * @pte:	the value. For %PT_LEAF_HUGETLB it is what huge_ptep_get()
@@ -205,9 +207,10 @@ static __always_inline void pt_leaf_walk_end(struct pt_leaf_walk *walk)
  * loop, if @_vma is of hugetlb (but not with %PT_LEAF_F_I_MMAP, as that keeps
  * tables from being unshared, too). In the body, the page table lock of the
  * table that the entry is in: the entry cannot change, except for what the
- * hardware sets, and a page that it maps cannot go away. A table of PTEs is
- * mapped, that is, in an RCU read-side critical section. So the body must not
- * sleep, nor take another page table lock, unless it calls pt_leaf_pause().
+ * hardware, or who acts for it, sets, and a page that it maps cannot go away. A
+ * table of PTEs is mapped, that is, in an RCU read-side critical section. So
+ * the body must not sleep, nor take another page table lock, unless it calls
+ * pt_leaf_pause().
  * There is no page table lock if @leaf is a hole and @leaf.ptep is NULL.
  *
  * In a table of PTEs the lock is kept from its first entry to its last. For
@@ -363,14 +366,15 @@ static __always_inline bool pt_leaf_present(const struct pt_leaf *leaf)
 	case PT_LEAF_PTE:
 	case PT_LEAF_HUGETLB:
 		return pte_present(leaf->pte);
+#ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
 	case PT_LEAF_PMD:
 		return pmd_present(leaf->pmd);
 	case PT_LEAF_PUD:
 		return pud_present(leaf->pud);
-	case PT_LEAF_HOLE:
-		break;
+#endif
+	default:
+		return false;
 	}
-	return false;
 }
 
 /**

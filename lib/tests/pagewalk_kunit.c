@@ -4526,6 +4526,7 @@ static void fork_looks_again(struct kunit *test)
 	unsigned int cpu;
 	p4d_t *p4dp;
 	pud_t *pudp = NULL;
+	pmd_t pmd;
 
 	need_leaves(test, CALL_PMD);
 	if (num_online_cpus() < 2)
@@ -4570,7 +4571,8 @@ static void fork_looks_again(struct kunit *test)
 	wait_for_completion(&f.done);
 
 	KUNIT_EXPECT_EQ(test, f.ret, -EAGAIN);
-	KUNIT_EXPECT_TRUE(test, pmd_none(pmdp_get(f.dst_pmdp)));
+	pmd = pmdp_get(f.dst_pmdp);
+	KUNIT_EXPECT_TRUE(test, pmd_none(pmd));
 }
 #else
 static void fork_looks_again(struct kunit *test)
@@ -5184,21 +5186,30 @@ static void leaf_hugetlb(struct kunit *test)
 /* Two pages of hugetlb in one table, and the third in the next one */
 static void leaf_hugetlb_in_two_tables(struct kunit *test)
 {
-	unsigned long size, start = map_hugetlb(test, &size) + 2 * PUD_SIZE;
+	unsigned long size, addr = map_hugetlb(test, &size);
+	unsigned long table = size < PUD_SIZE ? PUD_SIZE : P4D_SIZE;
+	unsigned long start = ALIGN(addr + 4 * PUD_SIZE, table) - 2 * size;
 	unsigned long pfns[3] = {}, pfn = 0, nr = 0;
 	struct pagewalk_test *t = test->priv;
 	struct file *file;
 
-	if (size >= PUD_SIZE)
+	if (size >= table)
 		kunit_skip(test, "a page is as large as what a table maps");
 	mmap_read_lock(t->mm);
-	file = vma_lookup(t->mm, start - 2 * PUD_SIZE)->vm_file;
+	file = vma_lookup(t->mm, addr)->vm_file;
 	mmap_read_unlock(t->mm);
-	start -= 2 * size;
 	map(test, file, start, 3 * size, 0);
 
+	/* If there is no first table, the hole ends where that would. */
+	if (try_fault_in(t, start + 2 * size))
+		kunit_skip(test, "no pages of hugetlb");
+	look_without_holes(t, start, start + 3 * size);
+	want_call(t, CALL_HUGETLB, start + 2 * size, start + 3 * size);
+	expect_calls(test);
+	forget_calls(t);
+
 	/* The last one in the first table is empty. */
-	if (try_fault_in(t, start) || try_fault_in(t, start + 2 * size))
+	if (try_fault_in(t, start))
 		kunit_skip(test, "no pages of hugetlb");
 	look_without_holes(t, start, start + 3 * size);
 	want_call(t, CALL_HUGETLB, start, start + size);
@@ -6016,9 +6027,8 @@ static void leaf_is_rescheduled(struct kunit *test)
 #endif
 
 /*
- * Batches: a THP that is mapped by PTEs. An architecture that has contiguous
- * PTEs, for which pte_batch_hint() is more than 1, is needed to test what is
- * different with them, in pt_leaf_batch() and pt_leaf_batch_hint().
+ * Batches: a THP that is mapped by PTEs, which where there are contiguous PTEs,
+ * on arm64, are that.
  */
 
 static unsigned int batch_at(struct pagewalk_test *t, unsigned long addr,
@@ -6089,6 +6099,36 @@ static void leaf_batch(struct kunit *test)
 			batch_at(t, small, small + 2 * PAGE_SIZE, 0, &pte));
 }
 
+/* What the architecture knows to be alike, from and to the middle of it */
+static void leaf_batch_hint(struct kunit *test)
+{
+	struct pagewalk_test *t = test->priv;
+	unsigned long start = map_split_thp(test) + 3 * PAGE_SIZE;
+	unsigned long end = start + PMD_SIZE - 8 * PAGE_SIZE, next = start;
+	unsigned long pfn = 0, leaves = 0;
+	bool contiguous = false;
+
+	mmap_read_lock(t->mm);
+	for_each_pt_leaf(leaf, vma_lookup(t->mm, start), start, end, 0) {
+		unsigned int hint = pte_batch_hint(leaf.ptep, leaf.pte);
+
+		if (!leaves++)
+			pfn = pt_leaf_pfn(&leaf);
+		contiguous |= hint > 1;
+		KUNIT_EXPECT_EQ(test, leaf.addr, next);
+		next = min(next + hint * PAGE_SIZE, end);
+		KUNIT_EXPECT_EQ(test, pt_leaf_batch_hint(&leaf),
+				(next - leaf.addr) / PAGE_SIZE);
+		KUNIT_EXPECT_EQ(test, leaf.end, next);
+		KUNIT_EXPECT_EQ(test, pt_leaf_pfn(&leaf),
+				pfn + (leaf.addr - start) / PAGE_SIZE);
+	}
+	mmap_read_unlock(t->mm);
+	KUNIT_EXPECT_EQ(test, next, end);
+	KUNIT_EXPECT_EQ(test, contiguous, leaves < (end - start) / PAGE_SIZE);
+	kunit_info(test, "%lu leaves", leaves);
+}
+
 struct ignore_param {
 	pt_leaf_ignore_t ignore;
 	const char *name;
@@ -6131,13 +6171,16 @@ static bool lacks(pte_t pte, pt_leaf_ignore_t ignore)
 	}
 }
 
-/* The first eight lack a bit that the others have. */
+/*
+ * The first eight lack a bit that the others have. Sixteen are looked at: an
+ * architecture that has contiguous PTEs may mark a block that is alike.
+ */
 static void leaf_batch_ignores(struct kunit *test)
 {
 	const struct ignore_param *param = test->param_value;
 	pt_leaf_ignore_t ignore = param->ignore, all = 0;
 	struct pagewalk_test *t = test->priv;
-	unsigned long start = map_split_thp(test), end = start + PMD_SIZE;
+	unsigned long start = map_split_thp(test), end = start + 16 * PAGE_SIZE;
 	unsigned int i;
 	pte_t pte;
 
@@ -6158,7 +6201,7 @@ static void leaf_batch_ignores(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, 0, &pte), 8);
 	KUNIT_EXPECT_TRUE(test, lacks(pte, ignore));
 	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, all & ~ignore, &pte), 8);
-	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, ignore, &pte), PTRS_PER_PTE);
+	KUNIT_EXPECT_EQ(test, batch_at(t, start, end, ignore, &pte), 16);
 	KUNIT_EXPECT_TRUE(test, lacks(pte, ignore));
 }
 
@@ -6544,6 +6587,7 @@ static struct kunit_case pt_leaf_test_cases[] = {
 	KUNIT_CASE(leaf_lock_is_passed_on),
 	KUNIT_CASE(leaf_is_rescheduled),
 	KUNIT_CASE(leaf_batch),
+	KUNIT_CASE(leaf_batch_hint),
 	KUNIT_CASE_PARAM(leaf_batch_ignores, ignore_gen_params),
 	KUNIT_CASE(leaf_batch_after_pause),
 	KUNIT_CASE(leaf_with_vma_lock),

@@ -1590,8 +1590,11 @@ TEST_F(pagewalk, mprotect_none)
 	report_call(_metadata, m, ret, 0);
 }
 
-/* A debugger may look into memory that has no access rights. */
-TEST_F(pagewalk, ptrace_none)
+/*
+ * A debugger may look into memory that has no access rights. (Not for long: if
+ * it cannot, it does not return.)
+ */
+TEST_F_TIMEOUT(pagewalk, ptrace_none, 10)
 {
 	struct mapping *m = &self->m;
 	long content = *(volatile long *)m->addr, seen;
