@@ -80,6 +80,7 @@ while kill -0 $pid 2>/dev/null; do
 		"$(grep -c '^  [A-Z]' "$log") of about $steps steps, $n s"
 done
 wait $pid || {
+	! grep -q 'Error 130$' "$log" || die 130 "interrupted, run it again to go on"
 	grep -m 3 -E 'error|Error|No space' "$log" >&2 || :
 	die 2 "building $src failed, see $log"
 }
