@@ -82,7 +82,7 @@ tests='RUNTIME_TESTING_MENU KUNIT PAGEWALK_KUNIT_TEST'
 	variant s390x s390 s390x-linux-gnu- defconfig $tests
 	variant ppc64le powerpc powerpc64le-linux-gnu- ppc64le_defconfig PPC_SUBPAGE_PROT $tests
 	variant mips64 mips mips64el-linux-gnuabi64- malta_defconfig -CPU_MIPS32_R2 CPU_MIPS64_R2 \
-		-32BIT 64BIT -PAGE_SIZE_16KB PAGE_SIZE_64KB TRANSPARENT_HUGEPAGE KSM $tests
+		-32BIT 64BIT -PAGE_SIZE_16KB PAGE_SIZE_64KB HUGETLBFS KSM $tests
 	variant m68k m68k m68k-linux-gnu- multi_defconfig KSM $tests
 	variant sun3 m68k m68k-linux-gnu- sun3_defconfig KSM $tests
 	variant pae i386 '' i386_defconfig X86_PAE HIGHMEM4G TRANSPARENT_HUGEPAGE KSM $tests

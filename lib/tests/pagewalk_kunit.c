@@ -5195,6 +5195,8 @@ static void leaf_hugetlb_in_two_tables(struct kunit *test)
 
 	if (size >= table)
 		kunit_skip(test, "a page is as large as what a table maps");
+	if (!IS_ENABLED(CONFIG_64BIT))
+		kunit_skip(test, "no room for tables");
 	mmap_read_lock(t->mm);
 	file = vma_lookup(t->mm, addr)->vm_file;
 	mmap_read_unlock(t->mm);
