@@ -282,8 +282,8 @@ static int count_leaves(struct bench_arg *a)
 	VMA_ITERATOR(vmi, current->mm, a->addr);
 
 	for_each_vma_range(vmi, vma, end) {
-		for_each_pt_leaf(leaf, vma, max(vma->vm_start, a->addr),
-				 min(vma->vm_end, end), 0) {
+		for_each_pt_leaf_inline(leaf, vma, max(vma->vm_start, a->addr),
+					min(vma->vm_end, end), 0) {
 			struct page *page = pt_leaf_page(&leaf);
 
 			if (!page)

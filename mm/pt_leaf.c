@@ -10,8 +10,10 @@
 
 #include "internal.h"
 
-static noinline void __pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
+static noinline void pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
 {
+	if (!walk->ptl)
+		return;
 	spin_unlock(walk->ptl);
 	/* Not before: the lock can go away with the table. */
 	if (walk->table)
@@ -21,22 +23,18 @@ static noinline void __pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
 	walk->ptl = NULL;
 }
 
-static __always_inline void pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
-{
-	if (walk->ptl)
-		__pt_leaf_drop_ptl(walk);
-}
-
 /*
  * Between two entries: keep the lock, unless it is that of a table of PTEs,
  * which has come to its end, or someone waits, be it for the lock or the CPU.
  */
 static __always_inline void pt_leaf_relax(struct pt_leaf_walk *walk)
 {
-	if (walk->ptl && !walk->table && !need_resched() &&
-	    !spin_is_contended(walk->ptl))
-		return;
-	pt_leaf_drop_ptl(walk);
+	if (walk->ptl) {
+		if (!walk->table && !need_resched() &&
+		    !spin_is_contended(walk->ptl))
+			return;
+		pt_leaf_drop_ptl(walk);
+	}
 	cond_resched();
 }
 
@@ -50,34 +48,12 @@ static enum pgtable_level pt_leaf_huge_level(unsigned long size)
 	return PGTABLE_LEVEL_PUD;
 }
 
-static void pt_leaf_begin(struct pt_leaf_walk *walk, unsigned long addr)
-{
-	struct vm_area_struct *vma = walk->vma;
-
-	might_sleep();
-	VM_WARN_ON_ONCE(addr < vma->vm_start || walk->end > vma->vm_end);
-	VM_WARN_ON_ONCE(!PAGE_ALIGNED(addr | walk->end));
-	if (walk->flags & PT_LEAF_F_I_MMAP) {
-		/* That also keeps tables of hugetlb from being unshared. */
-		lockdep_assert_held(&vma->vm_file->f_mapping->i_mmap_rwsem);
-	} else {
-		vma_assert_stabilised(vma);
-		vma_pgtable_walk_begin(vma);
-	}
-	walk->huge_size = 0;
-	if (is_vm_hugetlb_page(vma)) {
-		walk->huge_size = huge_page_size(hstate_vma(vma));
-		walk->huge_level = pt_leaf_huge_level(walk->huge_size);
-	}
-	walk->begun = true;
-}
-
 /* Drop all locks that the walk has taken. It can go on, anywhere. */
 void __pt_leaf_unlock(struct pt_leaf_walk *walk)
 {
 	pt_leaf_drop_ptl(walk);
-	if (walk->begun && !(walk->flags & PT_LEAF_F_I_MMAP))
-		vma_pgtable_walk_end(walk->vma);
+	if (walk->begun && walk->huge_size && !(walk->flags & PT_LEAF_F_I_MMAP))
+		hugetlb_vma_unlock_read(walk->vma);
 	walk->begun = false;
 	/* Not even the tables of PMDs need to be there when it goes on. */
 	walk->pmd_end = 0;
@@ -85,79 +61,92 @@ void __pt_leaf_unlock(struct pt_leaf_walk *walk)
 
 /* @offset is where in the entry @addr is. */
 static bool pt_leaf_found(struct pt_leaf_walk *walk, enum pt_leaf_type type,
-			  enum pgtable_level level, unsigned long addr,
-			  unsigned long end, unsigned long offset)
+			  enum pgtable_level level, bool present,
+			  unsigned long addr, unsigned long end,
+			  unsigned long offset)
 {
 	walk->leaf.type = type;
 	walk->leaf.level = level;
+	walk->leaf.present = present;
 	walk->leaf.addr = addr;
 	walk->leaf.end = end;
 	walk->leaf.offset = offset >> PAGE_SHIFT;
 	return true;
 }
 
-static bool pt_leaf_found_hole(struct pt_leaf_walk *walk,
-			       enum pgtable_level level, unsigned long addr,
-			       unsigned long end)
+static noinline bool pt_leaf_found_hole(struct pt_leaf_walk *walk,
+					enum pgtable_level level,
+					unsigned long addr, unsigned long end)
 {
 	/* Nothing is known of what was there before, or will be. */
 	pt_leaf_drop_ptl(walk);
 	walk->leaf.ptep = NULL;
-	return pt_leaf_found(walk, PT_LEAF_HOLE, level, addr, end, 0);
+	return pt_leaf_found(walk, PT_LEAF_HOLE, level, false, addr, end, 0);
 }
 
 #ifdef CONFIG_HUGETLB_PAGE
-static bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk, unsigned long addr)
+/* The entry that maps @addr, with its lock, or NULL if there is no table */
+static noinline pte_t *pt_leaf_find_huge(struct pt_leaf_walk *walk,
+					 unsigned long addr)
 {
 	struct vm_area_struct *vma = walk->vma;
-	struct mm_struct *mm = vma->vm_mm;
-	const unsigned long size = walk->huge_size;
-	const enum pgtable_level level = walk->huge_level;
+	spinlock_t *ptl;
+	pte_t *ptep;
+
+	ptep = hugetlb_walk(vma, addr, walk->huge_size);
+	if (!ptep)
+		return NULL;
+	ptl = huge_pte_lockptr(hstate_vma(vma), vma->vm_mm, ptep);
+	if (ptl != walk->ptl) {
+		if (walk->ptl)
+			pt_leaf_drop_ptl(walk);
+		spin_lock(ptl);
+		walk->ptl = ptl;
+	}
+	return ptep;
+}
+
+static noinline bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk,
+					  unsigned long addr)
+{
 	unsigned long last;	/* byte that is mapped by the same */
 
 	for (; addr < walk->end; addr = last + 1) {
-		unsigned long first = addr & ~(size - 1);
+		unsigned long first = addr & ~(walk->huge_size - 1);
+		enum pt_leaf_type type = PT_LEAF_HUGETLB;
 		pte_t *ptep = NULL;
 		pte_t pte;
 
-		last = first + size - 1;
+		pt_leaf_relax(walk);
+		last = min(first + walk->huge_size - 1, walk->end - 1);
 		/* What is locked has the entry before. */
 		if (walk->ptl)
-			ptep = hugetlb_next_in_table(walk->leaf.ptep, first, size);
+			ptep = hugetlb_next_in_table(walk->leaf.ptep, first,
+						     walk->huge_size);
+		if (!ptep)
+			ptep = pt_leaf_find_huge(walk, first);
 		if (!ptep) {
-			struct hstate *h = hstate_vma(vma);
-			spinlock_t *ptl;	/* of the table that @ptep is in */
-
-			ptep = hugetlb_walk(vma, first, size);
-			if (!ptep) {
-				last |= hugetlb_mask_last_page(h);
-				last = min(last, walk->end - 1);
-				pt_leaf_found_hole(walk, level, addr, last + 1);
-				if (walk->flags & PT_LEAF_F_HOLES)
-					return true;
-				cond_resched();
-				continue;
-			}
-			ptl = huge_pte_lockptr(h, mm, ptep);
-			if (ptl != walk->ptl) {
-				pt_leaf_drop_ptl(walk);
-				spin_lock(ptl);
-				walk->ptl = ptl;
-			}
+			last |= hugetlb_mask_last_page(hstate_vma(walk->vma));
+			last = min(last, walk->end - 1);
+			pt_leaf_found_hole(walk, walk->huge_level, addr, last + 1);
+			if (walk->flags & PT_LEAF_F_HOLES)
+				return true;
+			continue;
 		}
-		last = min(last, walk->end - 1);
-		pte = huge_ptep_get(mm, first, ptep);
+		pte = huge_ptep_get(walk->vma->vm_mm, first, ptep);
 		walk->leaf.ptep = ptep;
-		if (!huge_pte_none(pte)) {
-			walk->leaf.pte = pte;
-			return pt_leaf_found(walk, PT_LEAF_HUGETLB, level, addr,
-					     last + 1, addr - first);
+		walk->leaf.pte = pte;
+		if (huge_pte_none(pte)) {
+			if (!(walk->flags & PT_LEAF_F_HOLES))
+				continue;
+			type = PT_LEAF_HOLE;
+			first = addr;
 		}
-		if (walk->flags & PT_LEAF_F_HOLES)
-			return pt_leaf_found(walk, PT_LEAF_HOLE, level, addr,
-					     last + 1, 0);
-		pt_leaf_relax(walk);
+		return pt_leaf_found(walk, type, walk->huge_level,
+				     pte_present(pte), addr, last + 1,
+				     addr - first);
 	}
+	__pt_leaf_unlock(walk);
 	return false;
 }
 #else
@@ -179,10 +168,9 @@ static bool pt_leaf_find_pmds(struct pt_leaf_walk *walk, unsigned long addr)
 	p4d_t *p4dp;
 	pud_t *pudp;
 
-	pt_leaf_drop_ptl(walk);
+	if (walk->ptl)
+		pt_leaf_drop_ptl(walk);
 	walk->pmd_end = 0;
-	/* There can be many that are empty. */
-	cond_resched();
 
 	/* At each level, as one that is folded does not know where it ends. */
 	end = pgd_addr_end(addr, walk->end);
@@ -212,8 +200,8 @@ static bool pt_leaf_find_pmds(struct pt_leaf_walk *walk, unsigned long addr)
 			walk->leaf.pudp = pudp;
 			walk->leaf.pud = pud;
 			return pt_leaf_found(walk, PT_LEAF_PUD,
-					     PGTABLE_LEVEL_PUD, addr, end,
-					     addr & ~PUD_MASK);
+					     PGTABLE_LEVEL_PUD, pud_present(pud),
+					     addr, end, addr & ~PUD_MASK);
 		}
 		/* Look again, with the lock. */
 		walk->ptl = pud_lock(mm, pudp);
@@ -244,7 +232,8 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 			walk->leaf.pmdp = pmdp;
 			walk->leaf.pmd = pmd;
 			pt_leaf_found(walk, PT_LEAF_PMD, PGTABLE_LEVEL_PMD,
-				      addr, end, addr & ~PMD_MASK);
+				      pmd_present(pmd), addr, end,
+				      addr & ~PMD_MASK);
 		} else if (!pmd_none(pmd)) {
 			pt_leaf_drop_ptl(walk);
 			walk->table = pte_offset_map_lock(mm, pmdp, addr,
@@ -279,12 +268,12 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 	return false;
 }
 
-static bool pt_leaf_next_entry(struct pt_leaf_walk *walk, unsigned long addr)
+static noinline bool pt_leaf_next_entry(struct pt_leaf_walk *walk,
+					unsigned long addr)
 {
-	if (walk->huge_size)
-		return pt_leaf_next_hugetlb(walk, addr);
-
 	while (addr < walk->end) {
+		/* Each time, as there can be many that are empty. */
+		pt_leaf_relax(walk);
 		/* The first time, after a pause, or at the end of a table */
 		if (addr != walk->pmd_addr || addr >= walk->pmd_end) {
 			if (pt_leaf_find_pmds(walk, addr)) {
@@ -299,7 +288,35 @@ static bool pt_leaf_next_entry(struct pt_leaf_walk *walk, unsigned long addr)
 			return true;
 		addr = walk->pmd_end;
 	}
+	__pt_leaf_unlock(walk);
 	return false;
+}
+
+/* The first time, and after a pause */
+static noinline bool pt_leaf_begin(struct pt_leaf_walk *walk, unsigned long addr)
+{
+	struct vm_area_struct *vma = walk->vma;
+
+	if (addr >= walk->end)
+		return false;
+
+	VM_WARN_ON_ONCE(addr < vma->vm_start || walk->end > vma->vm_end);
+	VM_WARN_ON_ONCE(!PAGE_ALIGNED(addr | walk->end));
+	if (walk->flags & PT_LEAF_F_I_MMAP) {
+		/* That also keeps tables of hugetlb from being unshared. */
+		lockdep_assert_held(&vma->vm_file->f_mapping->i_mmap_rwsem);
+	} else {
+		vma_assert_stabilised(vma);
+	}
+	walk->huge_size = 0;
+	if (is_vm_hugetlb_page(vma)) {
+		walk->huge_size = huge_page_size(hstate_vma(vma));
+		walk->huge_level = pt_leaf_huge_level(walk->huge_size);
+		if (!(walk->flags & PT_LEAF_F_I_MMAP))
+			hugetlb_vma_lock_read(vma);
+	}
+	walk->begun = true;
+	return __pt_leaf_next(walk, addr);
 }
 
 /*
@@ -309,15 +326,17 @@ static bool pt_leaf_next_entry(struct pt_leaf_walk *walk, unsigned long addr)
  */
 bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr)
 {
-	if (addr < walk->end) {
-		if (!walk->begun)
-			pt_leaf_begin(walk, addr);
-		pt_leaf_relax(walk);
-		if (pt_leaf_next_entry(walk, addr))
-			return true;
-	}
-	__pt_leaf_unlock(walk);
-	return false;
+	/* All of them are called last, so that no stack is needed here. */
+	if (unlikely(!walk->begun))
+		return pt_leaf_begin(walk, addr);
+	if (walk->huge_size)
+		return pt_leaf_next_hugetlb(walk, addr);
+	return pt_leaf_next_entry(walk, addr);
+}
+
+bool __pt_leaf_step(struct pt_leaf_walk *walk, struct pt_leaf *leaf)
+{
+	return __pt_leaf_step_inline(walk, leaf);
 }
 
 bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
@@ -345,9 +364,55 @@ bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
 	leaf->end = addr + PAGE_SIZE;
 	leaf->type = PT_LEAF_HOLE;
 	leaf->level = PGTABLE_LEVEL_PTE;
+	leaf->present = false;
 	leaf->ptep = NULL;
-	leaf->table_end = 0;
 	return false;
+}
+
+softleaf_t __pt_leaf_softleaf(enum pt_leaf_type type, pte_t pte, pmd_t pmd)
+{
+	switch (type) {
+	case PT_LEAF_PTE:
+	case PT_LEAF_HUGETLB:
+		return softleaf_from_pte(pte);
+	case PT_LEAF_PMD:
+		return softleaf_from_pmd(pmd);
+	case PT_LEAF_PUD:	/* There are none. */
+	case PT_LEAF_HOLE:
+		break;
+	}
+	return softleaf_mk_none();
+}
+
+#ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
+/* The page that a PMD or PUD leaf maps at its beginning. It is present. */
+struct page *__pt_leaf_huge_page(const struct pt_leaf_walk *walk)
+{
+	const struct pt_leaf *leaf = &walk->leaf;
+	struct page *page;
+
+	if (leaf->type == PT_LEAF_PMD)
+		page = vm_normal_page_pmd(walk->vma, leaf->addr & PMD_MASK, leaf->pmd);
+	else
+		page = vm_normal_page_pud(walk->vma, leaf->addr & PUD_MASK, leaf->pud);
+	return page ? page + leaf->offset : NULL;
+}
+#else
+struct page *__pt_leaf_huge_page(const struct pt_leaf_walk *walk)
+{
+	return NULL;
+}
+#endif
+
+unsigned long __pt_leaf_huge_pfn(const struct pt_leaf_walk *walk)
+{
+	const struct pt_leaf *leaf = &walk->leaf;
+
+	if (leaf->type == PT_LEAF_PMD)
+		return pmd_pfn(leaf->pmd) + leaf->offset;
+	if (leaf->type == PT_LEAF_PUD)
+		return pud_pfn(leaf->pud) + leaf->offset;
+	return pte_pfn(leaf->pte) + leaf->offset;
 }
 
 unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,

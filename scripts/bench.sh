@@ -56,11 +56,17 @@ if [ "$size" ]; then
 	"$base/scripts/bloat-o-meter" "$B/bench-base/.obj-bench/vmlinux" \
 		"$B/bench-new/.obj-bench/vmlinux"
 	echo
-	git -C "$linux" diff --numstat "$base_commit" "$new_commit" -- . ':!Documentation' \
-		':!MAINTAINERS' ':!tools' ':!scripts' ':!*/tests/*' ':!lib/kunit' \
-		':!lib/Kconfig.debug' |
-		awk '{ add += $1; del += $2; printf "%5d+ %5d-  %s\n", $1, $2, $3 }
-		END { printf "%5d+ %5d-  all, without tests and documentation\n", add, del }'
+	git -C "$linux" diff -U0 "$base_commit" "$new_commit" -- '*.[ch]' '*.S' \
+		':!tools' ':!scripts' ':!*/tests/*' ':!lib/kunit' |
+		awk '/^\+\+\+ / { file = substr($2, 3); next }
+		/^--- / { old = substr($2, 3); next }
+		!/^[-+]/ || /^[-+][ \t]*($|\/\*|\*( |\/|$))/ { next }	# empty, or a comment
+		{ if (file == "dev/null") file = old; n[file, substr($0, 1, 1)]++; files[file] }
+		END { for (f in files) {
+			printf "%5d+ %5d-  %s\n", n[f, "+"], n[f, "-"], f | "sort -k 3"
+			add += n[f, "+"]; del += n[f, "-"] }
+		close("sort -k 3")
+		printf "%5d+ %5d-  all lines of code, without comments and tests\n", add, del }'
 	exit
 fi
 

@@ -51,6 +51,7 @@ struct pt_leaf_walk;
  * @level:	the level of the table that the entry is in. For hugetlb it is
  *		the highest level whose entries map no more than the page does;
  *		where the entry really is depends on the architecture.
+ * @present:	is it present? Not if it is a hole.
  * @offset:	how many of the pages that the entry maps are before @addr;
  *		not valid for a hole
  * @ptep:	where it was read, for %PT_LEAF_PTE, %PT_LEAF_HUGETLB; if it is
@@ -71,6 +72,7 @@ struct pt_leaf {
 	unsigned long end;
 	enum pt_leaf_type type;
 	enum pgtable_level level;
+	bool present;
 	unsigned long offset;
 	union {
 		pte_t *ptep;
@@ -101,7 +103,6 @@ struct pt_leaf_walk {
 	unsigned long huge_size;
 	/* The locks that are held for all of the loop have been taken. */
 	bool begun;
-	bool done;
 	/* The table of PTEs that is mapped */
 	pte_t *table;
 	/* Held for @table, or for the table that @leaf is in */
@@ -114,14 +115,18 @@ struct pt_leaf_walk {
 	struct pt_leaf leaf;
 };
 
+bool __pt_leaf_step(struct pt_leaf_walk *walk, struct pt_leaf *leaf);
 bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr);
 void __pt_leaf_unlock(struct pt_leaf_walk *walk);
+softleaf_t __pt_leaf_softleaf(enum pt_leaf_type type, pte_t pte, pmd_t pmd);
+struct page *__pt_leaf_huge_page(const struct pt_leaf_walk *walk);
+unsigned long __pt_leaf_huge_pfn(const struct pt_leaf_walk *walk);
 unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
 			     unsigned int max_nr, pt_leaf_ignore_t ignore);
 
 /* Within a table of PTEs, all is done here, and in registers. */
-static __always_inline bool __pt_leaf_step(struct pt_leaf_walk *walk,
-					   struct pt_leaf *leaf)
+static __always_inline bool __pt_leaf_step_inline(struct pt_leaf_walk *walk,
+						  struct pt_leaf *leaf)
 {
 	const pt_leaf_flags_t flags = leaf->flags;
 
@@ -134,8 +139,9 @@ static __always_inline bool __pt_leaf_step(struct pt_leaf_walk *walk,
 			leaf->ptep = leaf->next - 1;
 			leaf->type = PT_LEAF_PTE;
 			leaf->level = PGTABLE_LEVEL_PTE;
+			leaf->present = pte_present(leaf->pte);
 			/* Present is never none, and what most bodies ask, too. */
-			if (likely(pte_present(leaf->pte)) || !pte_none(leaf->pte))
+			if (likely(leaf->present) || !pte_none(leaf->pte))
 				return true;
 
 			while (leaf->end < leaf->table_end &&
@@ -170,6 +176,13 @@ static __always_inline void pt_leaf_walk_end(struct pt_leaf_walk *walk)
 {
 	if (walk->begun)
 		__pt_leaf_unlock(walk);
+}
+
+/* private: */
+static __always_inline void __pt_leaf_leave(struct pt_leaf_walk **walk)
+{
+	if (*walk)
+		__pt_leaf_unlock(*walk);
 }
 
 /**
@@ -230,20 +243,37 @@ static __always_inline void pt_leaf_walk_end(struct pt_leaf_walk *walk)
  * Loops must not be nested. With kmap_local_*() the body has to undo what it
  * maps before it ends, pauses or leaves, since a table of PTEs can be mapped
  * like that.
- *
- * @leaf is not meant to be passed by pointer to what is not inline: as long as
- * no one has its address it is kept in registers.
  */
 #define for_each_pt_leaf(leaf, _vma, _start, _end, _flags)		\
-	for (struct pt_leaf_walk __pt_walk __cleanup(pt_leaf_walk_end) = \
-			PT_LEAF_WALK_INIT(_vma, _end, _flags);		\
-	     !__pt_walk.done; __pt_walk.done = true)			\
-		__for_each_pt_leaf(leaf, _start)
+	__for_each_pt_leaf(leaf, _vma, _start, _end, _flags, __pt_leaf_step)
 
-/* A loop of its own, so that leaving it ends the one around it. */
-#define __for_each_pt_leaf(leaf, _start)				\
+/**
+ * for_each_pt_leaf_inline - for_each_pt_leaf() for a body that takes less
+ * @leaf:	as there
+ * @_vma:	as there
+ * @_start:	as there
+ * @_end:	as there
+ * @_flags:	as there
+ *
+ * The same, but from one PTE to the next there is no call, which makes the code
+ * some 300 bytes longer. @leaf is not meant to be passed by pointer to what is
+ * not inline: as long as no one has its address it is kept in registers.
+ */
+#define for_each_pt_leaf_inline(leaf, _vma, _start, _end, _flags)	\
+	__for_each_pt_leaf(leaf, _vma, _start, _end, _flags, __pt_leaf_step_inline)
+
+/* Leaving the loop of the body ends this one, which drops what is locked. */
+#define __for_each_pt_leaf(leaf, _vma, _start, _end, _flags, _step)	\
+	for (struct pt_leaf_walk __pt_walk = PT_LEAF_WALK_INIT(_vma, _end, _flags), \
+			*__pt_locked __cleanup(__pt_leaf_leave) = &__pt_walk, \
+			*__pt_once = &__pt_walk;			\
+	     __pt_once; __pt_once = NULL)				\
+		__for_each_pt_leaf_in(leaf, _start, _step)
+
+/* At its own end nothing is locked any more. */
+#define __for_each_pt_leaf_in(leaf, _start, _step)			\
 	for (struct pt_leaf leaf = PT_LEAF_INIT(&__pt_walk, _start);	\
-	     __pt_leaf_step(&__pt_walk, &leaf);)
+	     _step(&__pt_walk, &leaf) || (__pt_locked = NULL);)
 
 #define PT_LEAF_WALK_INIT(_vma, _end, _flags)				\
 	{ .vma = (_vma), .end = (_end), .flags = (_flags) }
@@ -295,7 +325,7 @@ static __always_inline void pt_leaf_pause(struct pt_leaf *leaf,
 static __always_inline void __pt_leaf_check_batch(const struct pt_leaf *leaf)
 {
 	VM_WARN_ON_ONCE(leaf->type != PT_LEAF_PTE || !leaf->table_end);
-	VM_WARN_ON_ONCE(!pte_present(leaf->pte));
+	VM_WARN_ON_ONCE(!leaf->present);
 	/* It cannot be extended twice. */
 	VM_WARN_ON_ONCE(leaf->end != leaf->addr + PAGE_SIZE);
 }
@@ -352,29 +382,6 @@ static __always_inline unsigned long pt_leaf_batch_hint(struct pt_leaf *leaf)
 		leaf->next += nr;
 	}
 	return nr + 1;
-}
-
-/**
- * pt_leaf_present - is a leaf present?
- * @leaf:	the leaf
- *
- * Return: true if it is; not if it is a hole.
- */
-static __always_inline bool pt_leaf_present(const struct pt_leaf *leaf)
-{
-	switch (leaf->type) {
-	case PT_LEAF_PTE:
-	case PT_LEAF_HUGETLB:
-		return pte_present(leaf->pte);
-#ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
-	case PT_LEAF_PMD:
-		return pmd_present(leaf->pmd);
-	case PT_LEAF_PUD:
-		return pud_present(leaf->pud);
-#endif
-	default:
-		return false;
-	}
 }
 
 /**
@@ -435,17 +442,7 @@ static __always_inline unsigned long pt_leaf_nr(const struct pt_leaf *leaf)
  */
 static __always_inline softleaf_t pt_leaf_softleaf(const struct pt_leaf *leaf)
 {
-	switch (leaf->type) {
-	case PT_LEAF_PTE:
-	case PT_LEAF_HUGETLB:
-		return softleaf_from_pte(leaf->pte);
-	case PT_LEAF_PMD:
-		return softleaf_from_pmd(leaf->pmd);
-	case PT_LEAF_PUD:	/* There are none. */
-	case PT_LEAF_HOLE:
-		break;
-	}
-	return softleaf_mk_none();
+	return __pt_leaf_softleaf(leaf->type, leaf->pte, leaf->pmd);
 }
 
 /**
@@ -458,36 +455,13 @@ static __always_inline softleaf_t pt_leaf_softleaf(const struct pt_leaf *leaf)
  */
 static __always_inline struct page *pt_leaf_page(const struct pt_leaf *leaf)
 {
-	struct vm_area_struct *vma = leaf->walk->vma;
-	struct page *page = NULL;
-
-	switch (leaf->type) {
-	case PT_LEAF_PTE:
-		if (likely(pte_present(leaf->pte)))
-			page = vm_normal_page(vma, leaf->addr, leaf->pte);
-		return page;
-#ifdef CONFIG_PGTABLE_HAS_HUGE_LEAVES
-	case PT_LEAF_PMD:
-		if (pmd_present(leaf->pmd))
-			page = vm_normal_page_pmd(vma, leaf->addr -
-						  leaf->offset * PAGE_SIZE,
-						  leaf->pmd);
-		break;
-	case PT_LEAF_PUD:
-		if (pud_present(leaf->pud))
-			page = vm_normal_page_pud(vma, leaf->addr -
-						  leaf->offset * PAGE_SIZE,
-						  leaf->pud);
-		break;
-	case PT_LEAF_HUGETLB:
-		if (pte_present(leaf->pte))
-			page = pte_page(leaf->pte);
-		break;
-#endif
-	default:
-		break;
-	}
-	return page ? page + leaf->offset : NULL;
+	if (!leaf->present)
+		return NULL;
+	if (likely(leaf->type == PT_LEAF_PTE))
+		return vm_normal_page(leaf->walk->vma, leaf->addr, leaf->pte);
+	if (leaf->type == PT_LEAF_HUGETLB)
+		return pte_page(leaf->pte) + leaf->offset;
+	return __pt_leaf_huge_page(leaf->walk);
 }
 
 /**
@@ -498,16 +472,9 @@ static __always_inline struct page *pt_leaf_page(const struct pt_leaf *leaf)
  */
 static __always_inline unsigned long pt_leaf_pfn(const struct pt_leaf *leaf)
 {
-	switch (leaf->type) {
-	case PT_LEAF_PMD:
-		return pmd_pfn(leaf->pmd) + leaf->offset;
-	case PT_LEAF_PUD:
-		return pud_pfn(leaf->pud) + leaf->offset;
-	case PT_LEAF_HUGETLB:
-		return pte_pfn(leaf->pte) + leaf->offset;
-	default:
+	if (likely(leaf->type == PT_LEAF_PTE))
 		return pte_pfn(leaf->pte);
-	}
+	return __pt_leaf_huge_pfn(leaf->walk);
 }
 
 #endif /* _LINUX_PT_LEAF_H */

@@ -20,6 +20,7 @@
 #include <glob.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -2408,7 +2409,13 @@ TEST_F(swap, smaps_shmem_holes)
 	const long size_kb = size / 1024;
 	char *shared, *private;
 	long own_kb = 0;
+	cpu_set_t cpu;
 	int fd;
+
+	/* MADV_PAGEOUT misses what another CPU is about to put on an LRU list. */
+	CPU_ZERO(&cpu);
+	CPU_SET(sched_getcpu(), &cpu);
+	sched_setaffinity(0, sizeof(cpu), &cpu);
 
 	fd = memfd_create("pagewalk", 0);
 	ASSERT_GE(fd, 0);
