@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * for_each_pt_leaf(): what is not done inline, that is, all that is needed once
- * for a table, and for leaves above the PTEs. See Documentation/mm/pt_leaf.rst.
+ * for_each_pt_leaf(): all that for_each_pt_leaf_inline() does not do inline, and
+ * the rest of it once, out of line. See Documentation/mm/pt_leaf.rst.
  */
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
@@ -23,6 +23,16 @@ static noinline void pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
 	walk->ptl = NULL;
 }
 
+/* Does someone wait for the lock? If that cannot be told, assume it. */
+static __always_inline bool pt_leaf_contended(spinlock_t *ptl)
+{
+#if defined(arch_spin_is_contended) && !defined(CONFIG_PREEMPT_RT)
+	return spin_is_contended(ptl);
+#else
+	return true;
+#endif
+}
+
 /*
  * Between two entries: keep the lock, unless it is that of a table of PTEs,
  * which has come to its end, or someone waits, be it for the lock or the CPU.
@@ -31,7 +41,7 @@ static __always_inline void pt_leaf_relax(struct pt_leaf_walk *walk)
 {
 	if (walk->ptl) {
 		if (!walk->table && !need_resched() &&
-		    !spin_is_contended(walk->ptl))
+		    !pt_leaf_contended(walk->ptl))
 			return;
 		pt_leaf_drop_ptl(walk);
 	}
@@ -343,6 +353,7 @@ bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
 		  struct vm_area_struct *vma, unsigned long addr,
 		  pt_leaf_flags_t flags)
 {
+	VM_WARN_ON_ONCE(flags & PT_LEAF_F_HOLES);
 	/* What is not set here is not used before it is, only copied. */
 	walk->vma = vma;
 	walk->end = addr + PAGE_SIZE;
@@ -366,6 +377,7 @@ bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
 	leaf->level = PGTABLE_LEVEL_PTE;
 	leaf->present = false;
 	leaf->ptep = NULL;
+	leaf->pte = __pte(0);
 	return false;
 }
 

@@ -111,7 +111,10 @@ struct pt_leaf_walk {
 	pmd_t *pmdp;
 	unsigned long pmd_addr;
 	unsigned long pmd_end;
-	/* What is not in a table of PTEs goes this way. */
+	/*
+	 * What is not in a table of PTEs goes this way, and has to stay for
+	 * __pt_leaf_huge_page(), as does where a table of PTEs begins.
+	 */
 	struct pt_leaf leaf;
 };
 
@@ -124,7 +127,7 @@ unsigned long __pt_leaf_huge_pfn(const struct pt_leaf_walk *walk);
 unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
 			     unsigned int max_nr, pt_leaf_ignore_t ignore);
 
-/* Within a table of PTEs, all is done here, and in registers. */
+/* Within a table of PTEs, all is done here. If inline, it is in registers. */
 static __always_inline bool __pt_leaf_step_inline(struct pt_leaf_walk *walk,
 						  struct pt_leaf *leaf)
 {
@@ -228,11 +231,12 @@ static __always_inline void __pt_leaf_leave(struct pt_leaf_walk **walk)
  *
  * In a table of PTEs the lock is kept from its first entry to its last. For
  * PMDs and hugetlb it is kept, too, but dropped between two of them if someone
- * waits for it, as far as spin_is_contended() can tell, or if this task has to
- * be rescheduled. For a PUD it is taken each time. There is a cond_resched()
- * between two tables.
+ * waits for it, or may do so because spin_is_contended() cannot tell, or if this
+ * task has to be rescheduled. For a PUD it is taken each time. Between two tables the task
+ * is rescheduled if it has to be.
  *
- * The body may modify @leaf only with the functions below. break, goto and
+ * The body may modify @leaf only with the functions below. They are for @leaf
+ * itself, in the round that it is from, and not for copies. break, goto and
  * return leave the loop, and drop what it has locked, as a cleanup does: return
  * first evaluates what it returns, and what was declared with __free() or
  * guard() before the loop is cleaned up after it. What the caller has locked
@@ -256,7 +260,7 @@ static __always_inline void __pt_leaf_leave(struct pt_leaf_walk **walk)
  * @_flags:	as there
  *
  * The same, but from one PTE to the next there is no call, which makes the code
- * some 300 bytes longer. @leaf is not meant to be passed by pointer to what is
+ * some 200 bytes longer. @leaf is not meant to be passed by pointer to what is
  * not inline: as long as no one has its address it is kept in registers.
  */
 #define for_each_pt_leaf_inline(leaf, _vma, _start, _end, _flags)	\
@@ -461,6 +465,7 @@ static __always_inline struct page *pt_leaf_page(const struct pt_leaf *leaf)
 		return vm_normal_page(leaf->walk->vma, leaf->addr, leaf->pte);
 	if (leaf->type == PT_LEAF_HUGETLB)
 		return pte_page(leaf->pte) + leaf->offset;
+	VM_WARN_ON_ONCE(leaf->addr != leaf->walk->leaf.addr);
 	return __pt_leaf_huge_page(leaf->walk);
 }
 
@@ -474,6 +479,7 @@ static __always_inline unsigned long pt_leaf_pfn(const struct pt_leaf *leaf)
 {
 	if (likely(leaf->type == PT_LEAF_PTE))
 		return pte_pfn(leaf->pte);
+	VM_WARN_ON_ONCE(leaf->addr != leaf->walk->leaf.addr);
 	return __pt_leaf_huge_pfn(leaf->walk);
 }
 

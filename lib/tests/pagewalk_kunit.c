@@ -2600,6 +2600,15 @@ static void hmm_refuses_special_leaf(struct kunit *test)
 	expect_leaf(test, start, param->level);
 }
 
+static unsigned long nr_free_hugetlb(struct file *file)
+{
+#ifdef CONFIG_HUGETLB_PAGE
+	return hstate_file(file)->free_huge_pages;
+#else
+	return 0;
+#endif
+}
+
 /* Write access is asked for, but not to the first page, and is not there. */
 static void hmm_heeds_each_page_of_hugetlb(struct kunit *test)
 {
@@ -2623,8 +2632,8 @@ static void hmm_heeds_each_page_of_hugetlb(struct kunit *test)
 	mmap_read_lock(t->mm);
 	err = fixup_user_fault(t->mm, addr, 0, NULL);
 	mmap_read_unlock(t->mm);
-	if (err)
-		kunit_skip(test, "no page of hugetlb to be had");
+	if (err || !nr_free_hugetlb(file))
+		kunit_skip(test, "no pages of hugetlb to be had");
 
 	pfns[last] = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
 	KUNIT_EXPECT_EQ(test, 0, hmm_look(t, addr, pfns, ARRAY_SIZE(pfns), 0,
@@ -5993,7 +6002,8 @@ static void leaf_is_rescheduled(struct kunit *test)
 	}
 	mmap_read_unlock(t->mm);
 	KUNIT_EXPECT_EQ(test, nr, NR_NEIGHBOURS);
-	KUNIT_EXPECT_EQ(test, late, 0);
+	/* There can be a tick behind where the loop asks. */
+	KUNIT_EXPECT_LE(test, late, 1);
 }
 #else
 static const struct level_param locked_leaf_params[] = {
@@ -6068,13 +6078,13 @@ static unsigned long map_split_thp(struct kunit *test)
 	struct pagewalk_test *t = test->priv;
 	unsigned long start = map_thp(test);
 
+	/* khugepaged must not put one there again. */
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, start, PMD_SIZE,
+					    MADV_NOHUGEPAGE));
 	mmap_read_lock(t->mm);
 	split_huge_pmd(vma_lookup(t->mm, start), mm_find_pmd(t->mm, start), start);
 	mmap_read_unlock(t->mm);
 	expect_leaf(test, start, CALL_PTE);
-	/* Nor may khugepaged put one there again. */
-	KUNIT_ASSERT_EQ(test, 0, do_madvise(t->mm, start, PMD_SIZE,
-					    MADV_NOHUGEPAGE));
 	return start;
 }
 
