@@ -95,18 +95,27 @@ static noinline bool pt_leaf_found_hole(struct pt_leaf_walk *walk,
 }
 
 #ifdef CONFIG_HUGETLB_PAGE
-/* The entry that maps @addr, with its lock, or NULL if there is no table */
+/*
+ * The entry that maps @addr, from @first on, with its lock, or NULL if there is
+ * no table. Then a hole is found, as long as what the table would map.
+ */
 static noinline pte_t *pt_leaf_find_huge(struct pt_leaf_walk *walk,
-					 unsigned long addr)
+					 unsigned long first, unsigned long addr)
 {
 	struct vm_area_struct *vma = walk->vma;
+	struct hstate *h = hstate_vma(vma);
+	unsigned long last;
 	spinlock_t *ptl;
 	pte_t *ptep;
 
-	ptep = hugetlb_walk(vma, addr, walk->huge_size);
-	if (!ptep)
+	ptep = hugetlb_walk(vma, first, walk->huge_size);
+	if (!ptep) {
+		last = (first + walk->huge_size - 1) | hugetlb_mask_last_page(h);
+		last = min(last, walk->end - 1);
+		pt_leaf_found_hole(walk, walk->huge_level, addr, last + 1);
 		return NULL;
-	ptl = huge_pte_lockptr(hstate_vma(vma), vma->vm_mm, ptep);
+	}
+	ptl = huge_pte_lockptr(h, vma->vm_mm, ptep);
 	if (ptl != walk->ptl) {
 		if (walk->ptl)
 			pt_leaf_drop_ptl(walk);
@@ -134,13 +143,11 @@ static noinline bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk,
 			ptep = hugetlb_next_in_table(walk->leaf.ptep, first,
 						     walk->huge_size);
 		if (!ptep)
-			ptep = pt_leaf_find_huge(walk, first);
+			ptep = pt_leaf_find_huge(walk, first, addr);
 		if (!ptep) {
-			last |= hugetlb_mask_last_page(hstate_vma(walk->vma));
-			last = min(last, walk->end - 1);
-			pt_leaf_found_hole(walk, walk->huge_level, addr, last + 1);
 			if (walk->flags & PT_LEAF_F_HOLES)
 				return true;
+			last = walk->leaf.end - 1;
 			continue;
 		}
 		pte = huge_ptep_get(walk->vma->vm_mm, first, ptep);
@@ -225,8 +232,6 @@ static bool pt_leaf_find_pmds(struct pt_leaf_walk *walk, unsigned long addr)
  */
 static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 {
-	struct mm_struct *mm = walk->vma->vm_mm;
-
 	while (walk->pmd_addr < walk->pmd_end) {
 		unsigned long addr = walk->pmd_addr;
 		unsigned long end = pmd_addr_end(addr, walk->pmd_end);
@@ -236,7 +241,7 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 		if (!pmd_none(pmd) && (!pmd_present(pmd) || pmd_leaf(pmd))) {
 			if (!walk->ptl) {
 				/* Look again, with the lock. */
-				walk->ptl = pmd_lock(mm, pmdp);
+				walk->ptl = pmd_lock(walk->vma->vm_mm, pmdp);
 				continue;
 			}
 			walk->leaf.pmdp = pmdp;
@@ -246,8 +251,8 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 				      addr & ~PMD_MASK);
 		} else if (!pmd_none(pmd)) {
 			pt_leaf_drop_ptl(walk);
-			walk->table = pte_offset_map_lock(mm, pmdp, addr,
-							  &walk->ptl);
+			walk->table = pte_offset_map_lock(walk->vma->vm_mm, pmdp,
+							  addr, &walk->ptl);
 			if (!walk->table) {
 				/* It has gone away. Look again. */
 				continue;
@@ -427,18 +432,20 @@ unsigned long __pt_leaf_huge_pfn(const struct pt_leaf_walk *walk)
 	return pte_pfn(leaf->pte) + leaf->offset;
 }
 
+#define PT_LEAF_SAME_BIT(name)						\
+	static_assert((__force unsigned int)PT_LEAF_IGNORE_##name ==	\
+		      (__force unsigned int)FPB_RESPECT_##name)
+PT_LEAF_SAME_BIT(DIRTY);
+PT_LEAF_SAME_BIT(SOFT_DIRTY);
+PT_LEAF_SAME_BIT(WRITE);
+PT_LEAF_SAME_BIT(YOUNG);
+
 unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
 			     unsigned int max_nr, pt_leaf_ignore_t ignore)
 {
-	fpb_t flags = 0;
+	const fpb_t flags = (FPB_RESPECT_DIRTY | FPB_RESPECT_SOFT_DIRTY |
+			     FPB_RESPECT_WRITE | FPB_RESPECT_YOUNG) &
+			    ~(__force fpb_t)ignore;
 
-	if (!(ignore & PT_LEAF_IGNORE_YOUNG))
-		flags |= FPB_RESPECT_YOUNG;
-	if (!(ignore & PT_LEAF_IGNORE_DIRTY))
-		flags |= FPB_RESPECT_DIRTY;
-	if (!(ignore & PT_LEAF_IGNORE_SOFT_DIRTY))
-		flags |= FPB_RESPECT_SOFT_DIRTY;
-	if (!(ignore & PT_LEAF_IGNORE_WRITE))
-		flags |= FPB_RESPECT_WRITE;
 	return folio_pte_batch_flags(folio, NULL, ptep, &pte, max_nr, flags);
 }

@@ -36,10 +36,11 @@ typedef unsigned int __bitwise pt_leaf_flags_t;
  */
 typedef unsigned int __bitwise pt_leaf_ignore_t;
 
-#define PT_LEAF_IGNORE_YOUNG		((__force pt_leaf_ignore_t)BIT(0))
-#define PT_LEAF_IGNORE_DIRTY		((__force pt_leaf_ignore_t)BIT(1))
-#define PT_LEAF_IGNORE_SOFT_DIRTY	((__force pt_leaf_ignore_t)BIT(2))
-#define PT_LEAF_IGNORE_WRITE		((__force pt_leaf_ignore_t)BIT(3))
+/* Each is the bit that FPB_RESPECT_* is, see __pt_leaf_batch(). */
+#define PT_LEAF_IGNORE_DIRTY		((__force pt_leaf_ignore_t)BIT(0))
+#define PT_LEAF_IGNORE_SOFT_DIRTY	((__force pt_leaf_ignore_t)BIT(1))
+#define PT_LEAF_IGNORE_WRITE		((__force pt_leaf_ignore_t)BIT(2))
+#define PT_LEAF_IGNORE_YOUNG		((__force pt_leaf_ignore_t)BIT(5))
 
 struct pt_leaf_walk;
 
@@ -177,8 +178,7 @@ static __always_inline bool __pt_leaf_step_inline(struct pt_leaf_walk *walk,
  */
 static __always_inline void pt_leaf_walk_end(struct pt_leaf_walk *walk)
 {
-	if (walk->begun)
-		__pt_leaf_unlock(walk);
+	__pt_leaf_unlock(walk);
 }
 
 /* private: */
