@@ -232,8 +232,8 @@ static __always_inline void __pt_leaf_leave(struct pt_leaf_walk **walk)
  * In a table of PTEs the lock is kept from its first entry to its last. For
  * PMDs and hugetlb it is kept, too, but dropped between two of them if someone
  * waits for it, or may do so because spin_is_contended() cannot tell, or if this
- * task has to be rescheduled. For a PUD it is taken each time. Between two tables the task
- * is rescheduled if it has to be.
+ * task has to be rescheduled. For a PUD it is taken each time. Between two
+ * tables the task is rescheduled if it has to be.
  *
  * The body may modify @leaf only with the functions below. They are for @leaf
  * itself, in the round that it is from, and not for copies. break, goto and
