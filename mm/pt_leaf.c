@@ -62,11 +62,21 @@ static enum pgtable_level pt_leaf_huge_level(unsigned long size)
 void __pt_leaf_unlock(struct pt_leaf_walk *walk)
 {
 	pt_leaf_drop_ptl(walk);
-	if (walk->begun && walk->huge_size && !(walk->flags & PT_LEAF_F_I_MMAP))
+	if (walk->hugetlb_locked)
 		hugetlb_vma_unlock_read(walk->vma);
-	walk->begun = false;
+	walk->hugetlb_locked = false;
 	/* Not even the tables of PMDs need to be there when it goes on. */
 	walk->pmd_end = 0;
+}
+
+/* What for_each_pt_leaf() wants of its caller, for what is at @addr */
+static void pt_leaf_assert(struct pt_leaf_walk *walk, unsigned long addr)
+{
+	VM_WARN_ON_ONCE(addr < walk->vma->vm_start || !PAGE_ALIGNED(addr));
+	if (walk->flags & PT_LEAF_F_I_MMAP)
+		lockdep_assert_held(&walk->vma->vm_file->f_mapping->i_mmap_rwsem);
+	else
+		vma_assert_stabilised(walk->vma);
 }
 
 /* @offset is where in the entry @addr is. */
@@ -95,6 +105,17 @@ static noinline bool pt_leaf_found_hole(struct pt_leaf_walk *walk,
 }
 
 #ifdef CONFIG_HUGETLB_PAGE
+static noinline void pt_leaf_lock_hugetlb(struct pt_leaf_walk *walk,
+					  unsigned long addr)
+{
+	pt_leaf_assert(walk, addr);
+	/* The i_mmap_rwsem keeps tables of hugetlb from being unshared, too. */
+	if (!(walk->flags & PT_LEAF_F_I_MMAP)) {
+		hugetlb_vma_lock_read(walk->vma);
+		walk->hugetlb_locked = true;
+	}
+}
+
 /*
  * The entry that maps @addr, from @first on, with its lock, or NULL if there is
  * no table. Then a hole is found, as long as what the table would map.
@@ -102,20 +123,22 @@ static noinline bool pt_leaf_found_hole(struct pt_leaf_walk *walk,
 static noinline pte_t *pt_leaf_find_huge(struct pt_leaf_walk *walk,
 					 unsigned long first, unsigned long addr)
 {
-	struct vm_area_struct *vma = walk->vma;
-	struct hstate *h = hstate_vma(vma);
+	struct hstate *h = walk->hstate;
 	unsigned long last;
 	spinlock_t *ptl;
 	pte_t *ptep;
 
-	ptep = hugetlb_walk(vma, first, walk->huge_size);
+	/* The first time, and after a pause */
+	if (!walk->hugetlb_locked)
+		pt_leaf_lock_hugetlb(walk, addr);
+	ptep = hugetlb_walk(walk->vma, first, walk->huge_size);
 	if (!ptep) {
 		last = (first + walk->huge_size - 1) | hugetlb_mask_last_page(h);
 		last = min(last, walk->end - 1);
 		pt_leaf_found_hole(walk, walk->huge_level, addr, last + 1);
 		return NULL;
 	}
-	ptl = huge_pte_lockptr(h, vma->vm_mm, ptep);
+	ptl = huge_pte_lockptr(h, walk->vma->vm_mm, ptep);
 	if (ptl != walk->ptl) {
 		if (walk->ptl)
 			pt_leaf_drop_ptl(walk);
@@ -185,6 +208,7 @@ static bool pt_leaf_find_pmds(struct pt_leaf_walk *walk, unsigned long addr)
 	p4d_t *p4dp;
 	pud_t *pudp;
 
+	pt_leaf_assert(walk, addr);
 	if (walk->ptl)
 		pt_leaf_drop_ptl(walk);
 	walk->pmd_end = 0;
@@ -208,7 +232,8 @@ static bool pt_leaf_find_pmds(struct pt_leaf_walk *walk, unsigned long addr)
 						  end);
 		} else if (pud_present(pud) && !pud_leaf(pud)) {
 			/* A table of PMDs is there to stay. */
-			pt_leaf_drop_ptl(walk);
+			if (walk->ptl)
+				pt_leaf_drop_ptl(walk);
 			walk->pmdp = pmd_offset(pudp, addr);
 			walk->pmd_addr = addr;
 			walk->pmd_end = end;
@@ -250,7 +275,8 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 				      pmd_present(pmd), addr, end,
 				      addr & ~PMD_MASK);
 		} else if (!pmd_none(pmd)) {
-			pt_leaf_drop_ptl(walk);
+			if (walk->ptl)
+				pt_leaf_drop_ptl(walk);
 			walk->table = pte_offset_map_lock(walk->vma->vm_mm, pmdp,
 							  addr, &walk->ptl);
 			if (!walk->table) {
@@ -307,33 +333,6 @@ static noinline bool pt_leaf_next_entry(struct pt_leaf_walk *walk,
 	return false;
 }
 
-/* The first time, and after a pause */
-static noinline bool pt_leaf_begin(struct pt_leaf_walk *walk, unsigned long addr)
-{
-	struct vm_area_struct *vma = walk->vma;
-
-	if (addr >= walk->end)
-		return false;
-
-	VM_WARN_ON_ONCE(addr < vma->vm_start || walk->end > vma->vm_end);
-	VM_WARN_ON_ONCE(!PAGE_ALIGNED(addr | walk->end));
-	if (walk->flags & PT_LEAF_F_I_MMAP) {
-		/* That also keeps tables of hugetlb from being unshared. */
-		lockdep_assert_held(&vma->vm_file->f_mapping->i_mmap_rwsem);
-	} else {
-		vma_assert_stabilised(vma);
-	}
-	walk->huge_size = 0;
-	if (is_vm_hugetlb_page(vma)) {
-		walk->huge_size = huge_page_size(hstate_vma(vma));
-		walk->huge_level = pt_leaf_huge_level(walk->huge_size);
-		if (!(walk->flags & PT_LEAF_F_I_MMAP))
-			hugetlb_vma_lock_read(vma);
-	}
-	walk->begun = true;
-	return __pt_leaf_next(walk, addr);
-}
-
 /*
  * What maps @addr, or what follows. It is in walk->leaf, or its table_end is
  * set, and the PTEs from its next one on are to be looked at. Or there is
@@ -341,12 +340,38 @@ static noinline bool pt_leaf_begin(struct pt_leaf_walk *walk, unsigned long addr
  */
 bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr)
 {
-	/* All of them are called last, so that no stack is needed here. */
-	if (unlikely(!walk->begun))
-		return pt_leaf_begin(walk, addr);
-	if (walk->huge_size)
+	if (addr >= walk->end) {
+		__pt_leaf_unlock(walk);
+		return false;
+	}
+	/* These are called last, so that no stack is needed here. */
+	if (walk->hstate)
 		return pt_leaf_next_hugetlb(walk, addr);
 	return pt_leaf_next_entry(walk, addr);
+}
+
+/* As this is done for each loop, it sets only what is used before it is set. */
+struct pt_leaf_walk *__pt_leaf_begin(struct pt_leaf_walk *walk,
+				     struct vm_area_struct *vma,
+				     unsigned long end, pt_leaf_flags_t flags)
+{
+	VM_WARN_ON_ONCE(end > vma->vm_end || !PAGE_ALIGNED(end));
+	walk->vma = vma;
+	walk->end = end;
+	walk->flags = flags;
+	walk->hugetlb_locked = false;
+	walk->hstate = NULL;
+	walk->table = NULL;
+	walk->ptl = NULL;
+	walk->pmd_addr = 0;
+	walk->pmd_end = 0;
+	walk->leaf.table_end = 0;
+	if (is_vm_hugetlb_page(vma)) {
+		walk->hstate = hstate_vma(vma);
+		walk->huge_size = huge_page_size(walk->hstate);
+		walk->huge_level = pt_leaf_huge_level(walk->huge_size);
+	}
+	return walk;
 }
 
 bool __pt_leaf_step(struct pt_leaf_walk *walk, struct pt_leaf *leaf)
@@ -354,36 +379,25 @@ bool __pt_leaf_step(struct pt_leaf_walk *walk, struct pt_leaf *leaf)
 	return __pt_leaf_step_inline(walk, leaf);
 }
 
-bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
-		  struct vm_area_struct *vma, unsigned long addr,
-		  pt_leaf_flags_t flags)
+struct pt_leaf *pt_leaf_seek(struct pt_leaf_walk *walk,
+			     struct vm_area_struct *vma, unsigned long addr,
+			     pt_leaf_flags_t flags)
 {
-	VM_WARN_ON_ONCE(flags & PT_LEAF_F_HOLES);
-	/* What is not set here is not used before it is, only copied. */
-	walk->vma = vma;
-	walk->end = addr + PAGE_SIZE;
-	walk->flags = flags;
-	walk->begun = false;
-	walk->table = NULL;
-	walk->ptl = NULL;
-	walk->pmd_addr = 0;
-	walk->pmd_end = 0;
-	walk->leaf.table_end = 0;
-	leaf->walk = walk;
-	leaf->flags = flags;
-	leaf->end = addr;
-	leaf->table_end = 0;
-	if (__pt_leaf_step(walk, leaf))
-		return true;
+	struct pt_leaf *leaf = &walk->leaf;
 
-	leaf->addr = addr;
-	leaf->end = addr + PAGE_SIZE;
-	leaf->type = PT_LEAF_HOLE;
-	leaf->level = PGTABLE_LEVEL_PTE;
-	leaf->present = false;
-	leaf->ptep = NULL;
-	leaf->pte = __pte(0);
-	return false;
+	VM_WARN_ON_ONCE(flags & PT_LEAF_F_HOLES);
+	__pt_leaf_begin(walk, vma, addr + PAGE_SIZE, flags);
+	if (!__pt_leaf_next(walk, addr))
+		return NULL;
+	leaf->walk = walk;
+	if (leaf->table_end) {
+		__pt_leaf_next_pte(leaf);
+		if (!leaf->present && pte_none(leaf->pte)) {
+			__pt_leaf_unlock(walk);
+			return NULL;
+		}
+	}
+	return leaf;
 }
 
 softleaf_t __pt_leaf_softleaf(enum pt_leaf_type type, pte_t pte, pmd_t pmd)
@@ -448,4 +462,87 @@ unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
 			    ~(__force fpb_t)ignore;
 
 	return folio_pte_batch_flags(folio, NULL, ptep, &pte, max_nr, flags);
+}
+
+/**
+ * folio_walk_start - walk the page tables to a folio
+ * @fw: filled with information on success.
+ * @vma: the VMA.
+ * @addr: the virtual address to use for the page table walk.
+ * @flags: flags modifying which folios to walk to.
+ *
+ * Walk the page tables using @addr in a given @vma to a mapped folio and
+ * return the folio, making sure that the page table entry referenced by
+ * @addr cannot change until folio_walk_end() was called.
+ *
+ * As default, this function returns only folios that are not special (e.g., not
+ * the zeropage) and never returns folios that are supposed to be ignored by the
+ * VM as documented by vm_normal_page(). If requested, zeropages will be
+ * returned as well.
+ *
+ * If this function returns NULL it might either indicate "there is nothing" or
+ * "there is nothing suitable".
+ *
+ * On success, @fw is filled and the function returns the folio while the PTL
+ * is still held and folio_walk_end() must be called to clean up,
+ * releasing any held locks. The returned folio must *not* be used after the
+ * call to folio_walk_end(), unless a short-term folio reference is taken before
+ * that call.
+ *
+ * @fw->page will correspond to the page that is effectively referenced by
+ * @addr. However, for shared zeropages @fw->page is set to NULL. Note that
+ * large folios might be mapped by multiple page table entries, and this
+ * function will always only lookup a single entry as specified by @addr, which
+ * might or might not cover more than a single page of the returned folio.
+ *
+ * This function must *not* be used as a naive replacement for
+ * get_user_pages() / pin_user_pages(), especially not to perform DMA or
+ * to carelessly modify page content. This function may *only* be used to grab
+ * short-term folio references, never to grab long-term folio references.
+ *
+ * Using the page table entry pointers in @fw for reading or modifying the
+ * entry should be avoided where possible: however, there might be valid
+ * use cases.
+ *
+ * WARNING: Modifying page table entries in hugetlb VMAs requires a lot of care.
+ * For example, PMD page table sharing might require prior unsharing. Also,
+ * logical hugetlb entries might span multiple physical page table entries,
+ * which *must* be modified in a single operation (set_huge_pte_at(),
+ * huge_ptep_set_*, ...). The leaf is %PT_LEAF_HUGETLB then, and its pointer that
+ * to the first of them.
+ *
+ * Context: The mmap lock must be held, for reading or writing, until
+ * folio_walk_end() was called. Might sleep.
+ *
+ * Return: folio pointer on success, otherwise NULL.
+ */
+struct folio *folio_walk_start(struct folio_walk *fw,
+			       struct vm_area_struct *vma, unsigned long addr,
+			       folio_walk_flags_t flags)
+{
+	struct pt_leaf *leaf;
+	struct page *page;
+
+	mmap_assert_locked(vma->vm_mm);
+
+	if (WARN_ON_ONCE(addr < vma->vm_start || addr >= vma->vm_end))
+		return NULL;
+
+	leaf = pt_leaf_seek(&fw->walk, vma, addr & PAGE_MASK, 0);
+	if (!leaf)
+		return NULL;
+	page = pt_leaf_page(leaf);
+	fw->leaf = leaf;
+	fw->page = page;
+	if (page)
+		return page_folio(page);
+
+	if (leaf->present && (flags & FW_ZEROPAGE)) {
+		unsigned long pfn = pt_leaf_pfn(leaf);
+
+		if (is_zero_pfn(pfn) || is_huge_zero_pfn(pfn))
+			return page_folio(pfn_to_page(pfn));
+	}
+	folio_walk_end(fw);
+	return NULL;
 }

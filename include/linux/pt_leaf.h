@@ -74,6 +74,9 @@ struct pt_leaf {
 	enum pt_leaf_type type;
 	enum pgtable_level level;
 	bool present;
+	/* private: that of @walk, which the compiler can see to be constant */
+	pt_leaf_flags_t flags;
+	/* public: */
 	unsigned long offset;
 	union {
 		pte_t *ptep;
@@ -90,8 +93,6 @@ struct pt_leaf {
 	/* The PTE that maps @end, if that is in the same table */
 	pte_t *next;
 	struct pt_leaf_walk *walk;
-	/* A copy of that of @walk, which the compiler can see to be constant */
-	pt_leaf_flags_t flags;
 };
 
 /* private: what for_each_pt_leaf() hides */
@@ -99,11 +100,12 @@ struct pt_leaf_walk {
 	struct vm_area_struct *vma;
 	unsigned long end;
 	pt_leaf_flags_t flags;
-	/* For hugetlb: the level of its entries, and the size of a page, or 0 */
-	enum pgtable_level huge_level;
+	/* Is the hugetlb VMA lock held? Never with PT_LEAF_F_I_MMAP. */
+	bool hugetlb_locked;
+	/* For hugetlb, otherwise NULL; then the size and level of its entries */
+	struct hstate *hstate;
 	unsigned long huge_size;
-	/* The locks that are held for all of the loop have been taken. */
-	bool begun;
+	enum pgtable_level huge_level;
 	/* The table of PTEs that is mapped */
 	pte_t *table;
 	/* Held for @table, or for the table that @leaf is in */
@@ -119,6 +121,9 @@ struct pt_leaf_walk {
 	struct pt_leaf leaf;
 };
 
+struct pt_leaf_walk *__pt_leaf_begin(struct pt_leaf_walk *walk,
+				     struct vm_area_struct *vma,
+				     unsigned long end, pt_leaf_flags_t flags);
 bool __pt_leaf_step(struct pt_leaf_walk *walk, struct pt_leaf *leaf);
 bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr);
 void __pt_leaf_unlock(struct pt_leaf_walk *walk);
@@ -128,6 +133,18 @@ unsigned long __pt_leaf_huge_pfn(const struct pt_leaf_walk *walk);
 unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
 			     unsigned int max_nr, pt_leaf_ignore_t ignore);
 
+static __always_inline void __pt_leaf_next_pte(struct pt_leaf *leaf)
+{
+	leaf->pte = ptep_get(leaf->next);
+	leaf->end += PAGE_SIZE;
+	leaf->next++;
+	leaf->addr = leaf->end - PAGE_SIZE;
+	leaf->ptep = leaf->next - 1;
+	leaf->type = PT_LEAF_PTE;
+	leaf->level = PGTABLE_LEVEL_PTE;
+	leaf->present = pte_present(leaf->pte);
+}
+
 /* Within a table of PTEs, all is done here. If inline, it is in registers. */
 static __always_inline bool __pt_leaf_step_inline(struct pt_leaf_walk *walk,
 						  struct pt_leaf *leaf)
@@ -136,14 +153,7 @@ static __always_inline bool __pt_leaf_step_inline(struct pt_leaf_walk *walk,
 
 	for (;;) {
 		while (leaf->end < leaf->table_end) {
-			leaf->pte = ptep_get(leaf->next);
-			leaf->end += PAGE_SIZE;
-			leaf->next++;
-			leaf->addr = leaf->end - PAGE_SIZE;
-			leaf->ptep = leaf->next - 1;
-			leaf->type = PT_LEAF_PTE;
-			leaf->level = PGTABLE_LEVEL_PTE;
-			leaf->present = pte_present(leaf->pte);
+			__pt_leaf_next_pte(leaf);
 			/* Present is never none, and what most bodies ask, too. */
 			if (likely(leaf->present) || !pte_none(leaf->pte))
 				return true;
@@ -173,7 +183,7 @@ static __always_inline bool __pt_leaf_step_inline(struct pt_leaf_walk *walk,
  * pt_leaf_walk_end - drop all locks that pt_leaf_seek() has taken
  * @walk:	what it was given
  *
- * Nothing is done if pt_leaf_seek() has returned false, or after
+ * Nothing is done if pt_leaf_seek() has returned NULL, or after
  * pt_leaf_pause().
  */
 static __always_inline void pt_leaf_walk_end(struct pt_leaf_walk *walk)
@@ -194,7 +204,8 @@ static __always_inline void __pt_leaf_leave(struct pt_leaf_walk **walk)
  * @_vma:	the VMA
  * @_start:	where to begin, within the VMA, page aligned
  * @_end:	where to end, within the VMA, page aligned
- * @_flags:	0, or %PT_LEAF_F_HOLES, %PT_LEAF_F_I_MMAP, or both
+ * @_flags:	0, or %PT_LEAF_F_HOLES, %PT_LEAF_F_I_MMAP, or both; evaluated
+ *		twice
  *
  * The body of the loop is executed for each entry of the page tables that maps
  * something in [@_start, @_end), be it present or not, in the order of their
@@ -268,26 +279,22 @@ static __always_inline void __pt_leaf_leave(struct pt_leaf_walk **walk)
 
 /* Leaving the loop of the body ends this one, which drops what is locked. */
 #define __for_each_pt_leaf(leaf, _vma, _start, _end, _flags, _step)	\
-	for (struct pt_leaf_walk __pt_walk = PT_LEAF_WALK_INIT(_vma, _end, _flags), \
-			*__pt_locked __cleanup(__pt_leaf_leave) = &__pt_walk, \
+	for (struct pt_leaf_walk __pt_walk __uninitialized,		\
+			*__pt_locked __cleanup(__pt_leaf_leave) =	\
+			__pt_leaf_begin(&__pt_walk, _vma, _end, _flags),	\
 			*__pt_once = &__pt_walk;			\
 	     __pt_once; __pt_once = NULL)				\
-		__for_each_pt_leaf_in(leaf, _start, _step)
+		__for_each_pt_leaf_in(leaf, _start, _flags, _step)
 
 /* At its own end nothing is locked any more. */
-#define __for_each_pt_leaf_in(leaf, _start, _step)			\
-	for (struct pt_leaf leaf = PT_LEAF_INIT(&__pt_walk, _start);	\
+#define __for_each_pt_leaf_in(leaf, _start, _flags, _step)		\
+	for (struct pt_leaf leaf = {					\
+			.walk = &__pt_walk, .end = (_start), .flags = (_flags) }; \
 	     _step(&__pt_walk, &leaf) || (__pt_locked = NULL);)
-
-#define PT_LEAF_WALK_INIT(_vma, _end, _flags)				\
-	{ .vma = (_vma), .end = (_end), .flags = (_flags) }
-#define PT_LEAF_INIT(_walk, _start)					\
-	{ .walk = (_walk), .end = (_start), .flags = (_walk)->flags }
 
 /**
  * pt_leaf_seek - look at what is mapped at one address
- * @walk:	a &struct pt_leaf_walk, to be passed to pt_leaf_walk_end()
- * @leaf:	what is mapped at @addr
+ * @walk:	what the leaf is kept in, to be passed to pt_leaf_walk_end()
  * @vma:	the VMA
  * @addr:	an address in it, page aligned
  * @flags:	0 or %PT_LEAF_F_I_MMAP
@@ -295,15 +302,15 @@ static __always_inline void __pt_leaf_leave(struct pt_leaf_walk **walk)
  * The same as one round of for_each_pt_leaf(), from @addr to the next page: the
  * caller has to hold the same locks, and to be able to sleep. If there is
  * something, what the loop would hold in its body is held until
- * pt_leaf_walk_end() is called. If not, nothing is held, and @leaf is a hole
- * whose ptep is NULL, whatever its level. pt_leaf_walk_end() may be called
- * then, but need not.
+ * pt_leaf_walk_end() is called. If not, nothing is held: pt_leaf_walk_end() may
+ * be called then, but need not.
  *
- * Return: true if @leaf is anything but a hole.
+ * Return: the leaf, which is valid as long as @walk is, or NULL if there is
+ * nothing at @addr. Never a hole.
  */
-bool pt_leaf_seek(struct pt_leaf_walk *walk, struct pt_leaf *leaf,
-		  struct vm_area_struct *vma, unsigned long addr,
-		  pt_leaf_flags_t flags);
+struct pt_leaf *pt_leaf_seek(struct pt_leaf_walk *walk,
+			     struct vm_area_struct *vma, unsigned long addr,
+			     pt_leaf_flags_t flags);
 
 /**
  * pt_leaf_pause - drop all locks that for_each_pt_leaf() has taken
@@ -481,6 +488,38 @@ static __always_inline unsigned long pt_leaf_pfn(const struct pt_leaf *leaf)
 		return pte_pfn(leaf->pte);
 	VM_WARN_ON_ONCE(leaf->addr != leaf->walk->leaf.addr);
 	return __pt_leaf_huge_pfn(leaf->walk);
+}
+
+typedef int __bitwise folio_walk_flags_t;
+
+/* Walk shared zeropages (small + huge) as well. */
+#define FW_ZEROPAGE			((__force folio_walk_flags_t)BIT(0))
+
+/**
+ * struct folio_walk - folio_walk_start() / folio_walk_end() data
+ * @page:	exact folio page referenced (if applicable)
+ * @leaf:	the leaf that references it
+ *
+ * (see folio_walk_start() documentation for more details)
+ */
+struct folio_walk {
+	struct page *page;
+	struct pt_leaf *leaf;
+	/* private: */
+	struct pt_leaf_walk walk;
+};
+
+struct folio *folio_walk_start(struct folio_walk *fw,
+			       struct vm_area_struct *vma, unsigned long addr,
+			       folio_walk_flags_t flags);
+
+/**
+ * folio_walk_end - drop all locks that folio_walk_start() has taken
+ * @fw:	what it has filled, if it has returned a folio
+ */
+static inline void folio_walk_end(struct folio_walk *fw)
+{
+	pt_leaf_walk_end(&fw->walk);
 }
 
 #endif /* _LINUX_PT_LEAF_H */

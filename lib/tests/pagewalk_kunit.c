@@ -4238,6 +4238,22 @@ static struct folio *look_while_migrating(struct pagewalk_test *t,
 	return found;
 }
 
+static bool is_hugetlb_vma_locked(struct pagewalk_test *t, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+	bool locked = false;
+
+	mmap_write_lock(t->mm);
+	vma = vma_lookup(t->mm, addr);
+	if (is_vm_hugetlb_page(vma)) {
+		locked = !hugetlb_vma_trylock_write(vma);
+		if (!locked)
+			hugetlb_vma_unlock_write(vma);
+	}
+	mmap_write_unlock(t->mm);
+	return locked;
+}
+
 /* Look at @addr, with a check that a lock is held if, and only if, it's found. */
 static bool locks_are_right;
 
@@ -4255,7 +4271,7 @@ static struct folio *walk_to_folio(struct pagewalk_test *t, unsigned long addr,
 	folio = folio_walk_start(fw, vma, addr, flags);
 	during = preempt_count();
 	if (folio)
-		folio_walk_end(fw, vma);
+		folio_walk_end(fw);
 	locks_are_right = before == preempt_count();
 	if (IS_ENABLED(CONFIG_PREEMPT_COUNT))
 		locks_are_right &= (during != before) == !!folio;
@@ -4265,10 +4281,10 @@ static struct folio *walk_to_folio(struct pagewalk_test *t, unsigned long addr,
 
 static void folio_walk_to(struct kunit *test)
 {
-	static const enum folio_walk_level fw_level[] = {
-		[CALL_PTE] = FW_LEVEL_PTE,
-		[CALL_PMD] = FW_LEVEL_PMD,
-		[CALL_PUD] = FW_LEVEL_PUD,
+	static const enum pt_leaf_type type[] = {
+		[CALL_PTE] = PT_LEAF_PTE,
+		[CALL_PMD] = PT_LEAF_PMD,
+		[CALL_PUD] = PT_LEAF_PUD,
 	};
 	const struct leaf_kind_param *param = test->param_value;
 	struct pagewalk_test *t = test->priv;
@@ -4296,13 +4312,37 @@ static void folio_walk_to(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, !!folio, found);
 	if (!folio || !found)
 		return;
-	KUNIT_EXPECT_EQ(test, fw.level, fw_level[param->level]);
+	KUNIT_EXPECT_EQ(test, fw.leaf->type, type[param->level]);
 	KUNIT_EXPECT_PTR_EQ(test, folio, pfn_folio(pfn));
 	if (param->kind == LEAF_ZERO)
 		KUNIT_EXPECT_NULL(test, fw.page);
 	else
 		KUNIT_EXPECT_EQ(test, page_to_pfn(fw.page), pfn +
 				(param->level != CALL_PTE ? 3 : 0));
+}
+
+/* The middle of a page of hugetlb, and of one that is not there */
+static void folio_walk_to_hugetlb(struct kunit *test)
+{
+	unsigned long size, start = map_hugetlb(test, &size);
+	struct pagewalk_test *t = test->priv;
+	unsigned long middle = start + 3 * PAGE_SIZE;
+	struct folio_walk fw = { };
+	struct folio *folio;
+
+	if (try_fault_in(t, start))
+		kunit_skip(test, "no pages of hugetlb");
+	KUNIT_EXPECT_NULL(test, walk_to_folio(t, middle + size, &fw, 0));
+	KUNIT_EXPECT_TRUE(test, locks_are_right);
+	KUNIT_EXPECT_FALSE(test, is_hugetlb_vma_locked(t, start));
+
+	folio = walk_to_folio(t, middle, &fw, 0);
+	KUNIT_EXPECT_TRUE(test, locks_are_right);
+	KUNIT_EXPECT_FALSE(test, is_hugetlb_vma_locked(t, start));
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	KUNIT_EXPECT_TRUE(test, folio_test_hugetlb(folio));
+	KUNIT_EXPECT_PTR_EQ(test, fw.page, folio_page(folio, 3));
+	KUNIT_EXPECT_EQ(test, fw.leaf->type, PT_LEAF_HUGETLB);
 }
 
 struct normal_param {
@@ -4815,6 +4855,7 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(pud_leaf_loses_a_page),
 	KUNIT_CASE_PARAM(huge_lock_wants_a_lock, huge_leaf_gen_params),
 	KUNIT_CASE_PARAM(folio_walk_to, leaf_kind_gen_params),
+	KUNIT_CASE(folio_walk_to_hugetlb),
 	KUNIT_CASE_PARAM(normal_page_of_a_pmd, normal_gen_params),
 	KUNIT_CASE_PARAM(normal_page_of_a_pud, normal_gen_params),
 	KUNIT_CASE(huge_zero_folio_is_not_normal),
@@ -4939,20 +4980,21 @@ static enum seen seen_at(struct pagewalk_test *t, unsigned long addr,
 {
 	enum seen seen = SEEN_HOLE;
 	struct pt_leaf_walk walk;
-	struct pt_leaf leaf;
+	struct pt_leaf *leaf;
 
 	*pfn = 0;
 	mmap_read_lock(t->mm);
-	if (pt_leaf_seek(&walk, &leaf, vma_lookup(t->mm, addr), addr, 0)) {
-		struct page *page = pt_leaf_page(&leaf);
+	leaf = pt_leaf_seek(&walk, vma_lookup(t->mm, addr), addr, 0);
+	if (leaf) {
+		struct page *page = pt_leaf_page(leaf);
 
-		if (!leaf.present) {
+		if (!leaf->present) {
 			seen = SEEN_SOFTLEAF;
 		} else if (page) {
 			seen = SEEN_PAGE;
 			*pfn = page_to_pfn(page);
-		} else if (is_zero_pfn(pt_leaf_pfn(&leaf)) ||
-			   is_huge_zero_pfn(pt_leaf_pfn(&leaf))) {
+		} else if (is_zero_pfn(pt_leaf_pfn(leaf)) ||
+			   is_huge_zero_pfn(pt_leaf_pfn(leaf))) {
 			seen = SEEN_ZEROPAGE;
 		} else {
 			seen = SEEN_PFN;
@@ -5299,48 +5341,23 @@ static void leaf_seek_huge_zero(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, seen_at(t, addr + PAGE_SIZE, &pfn), SEEN_ZEROPAGE);
 }
 
-static bool is_hugetlb_vma_locked(struct pagewalk_test *t, unsigned long addr)
-{
-	struct vm_area_struct *vma;
-	bool locked = false;
-
-	mmap_write_lock(t->mm);
-	vma = vma_lookup(t->mm, addr);
-	if (is_vm_hugetlb_page(vma)) {
-		locked = !hugetlb_vma_trylock_write(vma);
-		if (!locked)
-			hugetlb_vma_unlock_write(vma);
-	}
-	mmap_write_unlock(t->mm);
-	return locked;
-}
-
-/* If nothing is found, the leaf is a hole, and nothing is locked. */
+/* If nothing is found, nothing is locked. */
 static void expect_not_found(struct kunit *test, unsigned long addr)
 {
 	int preempt = preempt_count(), rcu = rcu_preempt_depth();
 	struct pagewalk_test *t = test->priv;
 	struct pt_leaf_walk walk;
-	struct pt_leaf leaf;
-	bool found;
+	struct pt_leaf *leaf;
 
 	memset(&walk, 0xff, sizeof(walk));
-	memset(&leaf, 0xff, sizeof(leaf));
 	mmap_read_lock(t->mm);
-	found = pt_leaf_seek(&walk, &leaf, vma_lookup(t->mm, addr), addr, 0);
+	leaf = pt_leaf_seek(&walk, vma_lookup(t->mm, addr), addr, 0);
 	mmap_read_unlock(t->mm);
 	KUNIT_EXPECT_EQ(test, preempt_count(), preempt);
 	KUNIT_EXPECT_EQ(test, rcu_preempt_depth(), rcu);
 	KUNIT_EXPECT_FALSE(test, is_hugetlb_vma_locked(t, addr));
 	pt_leaf_walk_end(&walk);
-
-	KUNIT_EXPECT_FALSE(test, found);
-	KUNIT_EXPECT_EQ(test, leaf.type, PT_LEAF_HOLE);
-	KUNIT_EXPECT_EQ(test, leaf.addr, addr);
-	KUNIT_EXPECT_EQ(test, leaf.end, addr + PAGE_SIZE);
-	KUNIT_EXPECT_NULL(test, leaf.ptep);
-	KUNIT_EXPECT_FALSE(test, leaf.present);
-	KUNIT_EXPECT_NULL(test, pt_leaf_page(&leaf));
+	KUNIT_EXPECT_NULL(test, leaf);
 }
 
 /* No table at all, an empty entry, and the last page of a VMA that has one */

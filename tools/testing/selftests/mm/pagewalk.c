@@ -2737,6 +2737,51 @@ TEST_F(hugetlb_holes, pagemap_scan_wp)
 	close(uffd);
 }
 
+/* More than the kernel protects without a break: none is passed over. */
+TEST(pagemap_scan_wp_many)
+{
+	struct mapping m = {
+		.name = "hugetlb_2m",
+		.backing = HUGETLB,
+		.leaf = MB2,
+		.nr = 66,
+		.size = 66 * MB2,
+	};
+	struct page_region vec[4];
+	int fd, uffd;
+
+	if (psize() != KB4)
+		SKIP(return, "pages are not of 4 KiB");
+	fd = open_hugetlb(MB2, m.nr);
+	if (fd < 0)
+		SKIP(return, "fewer than %u hugetlb pages of 2 MiB", m.nr);
+	m.addr = mmap(NULL, m.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(m.addr, MAP_FAILED);
+	for (size_t off = 0; off < m.size; off += MB2)
+		m.addr[off] = 1;
+	uffd = track_writes(_metadata, &m);
+	if (uffd < 0)
+		return;
+
+	ASSERT_EQ(scan_categories(&m, 0, nr_pages(&m), SCAN_WP, PAGE_IS_WRITTEN,
+				  vec, ARRAY_SIZE(vec)), 1);
+	EXPECT_TRUE(is_region(&m, &vec[0], 0, nr_pages(&m), PAGE_IS_WRITTEN));
+	ASSERT_EQ(scan_categories(&m, 0, nr_pages(&m), SCAN_WP, PAGE_IS_WRITTEN,
+				  vec, ARRAY_SIZE(vec)), 1);
+	EXPECT_TRUE(is_region(&m, &vec[0], 0, nr_pages(&m), 0));
+
+	m.addr[63 * MB2] = 2;
+	m.addr[64 * MB2] = 2;
+	ASSERT_EQ(scan_categories(&m, 0, nr_pages(&m), SCAN_WP, PAGE_IS_WRITTEN,
+				  vec, ARRAY_SIZE(vec)), 3);
+	EXPECT_TRUE(is_region(&m, &vec[0], 0, 63 * HUGE_PAGES, 0));
+	EXPECT_TRUE(is_region(&m, &vec[1], 63 * HUGE_PAGES, 65 * HUGE_PAGES,
+			      PAGE_IS_WRITTEN));
+	EXPECT_TRUE(is_region(&m, &vec[2], 65 * HUGE_PAGES, 66 * HUGE_PAGES, 0));
+	close(uffd);
+	close(fd);
+}
+
 /* A device looks at it, then reads from all pages but the last one. */
 TEST_F(hugetlb_holes, hmm)
 {
