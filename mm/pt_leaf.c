@@ -101,6 +101,7 @@ static noinline bool pt_leaf_found_hole(struct pt_leaf_walk *walk,
 	/* Nothing is known of what was there before, or will be. */
 	pt_leaf_drop_ptl(walk);
 	walk->leaf.ptep = NULL;
+	walk->leaf.pte = __pte(0);
 	return pt_leaf_found(walk, PT_LEAF_HOLE, level, false, addr, end, 0);
 }
 
@@ -128,7 +129,7 @@ static noinline pte_t *pt_leaf_find_huge(struct pt_leaf_walk *walk,
 	spinlock_t *ptl;
 	pte_t *ptep;
 
-	/* The first time, and after a pause */
+	/* The first time, after a pause, and always with PT_LEAF_F_I_MMAP */
 	if (!walk->hugetlb_locked)
 		pt_leaf_lock_hugetlb(walk, addr);
 	ptep = hugetlb_walk(walk->vma, first, walk->huge_size);
@@ -153,7 +154,7 @@ static noinline bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk,
 {
 	unsigned long last;	/* byte that is mapped by the same */
 
-	for (; addr < walk->end; addr = last + 1) {
+	do {
 		unsigned long first = addr & ~(walk->huge_size - 1);
 		enum pt_leaf_type type = PT_LEAF_HUGETLB;
 		pte_t *ptep = NULL;
@@ -185,7 +186,7 @@ static noinline bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk,
 		return pt_leaf_found(walk, type, walk->huge_level,
 				     pte_present(pte), addr, last + 1,
 				     addr - first);
-	}
+	} while ((addr = last + 1) < walk->end);
 	__pt_leaf_unlock(walk);
 	return false;
 }
@@ -312,7 +313,7 @@ static bool pt_leaf_find_pmd(struct pt_leaf_walk *walk)
 static noinline bool pt_leaf_next_entry(struct pt_leaf_walk *walk,
 					unsigned long addr)
 {
-	while (addr < walk->end) {
+	do {
 		/* Each time, as there can be many that are empty. */
 		pt_leaf_relax(walk);
 		/* The first time, after a pause, or at the end of a table */
@@ -328,7 +329,7 @@ static noinline bool pt_leaf_next_entry(struct pt_leaf_walk *walk,
 		if (pt_leaf_find_pmd(walk))
 			return true;
 		addr = walk->pmd_end;
-	}
+	} while (addr < walk->end);
 	__pt_leaf_unlock(walk);
 	return false;
 }
@@ -508,8 +509,8 @@ unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
  * For example, PMD page table sharing might require prior unsharing. Also,
  * logical hugetlb entries might span multiple physical page table entries,
  * which *must* be modified in a single operation (set_huge_pte_at(),
- * huge_ptep_set_*, ...). The leaf is %PT_LEAF_HUGETLB then, and its pointer that
- * to the first of them.
+ * huge_ptep_set_*, ...). The leaf is %PT_LEAF_HUGETLB then, its pointer that to
+ * the first of them, and its value what huge_ptep_get() returns.
  *
  * Context: The mmap lock must be held, for reading or writing, until
  * folio_walk_end() was called. Might sleep.
@@ -532,7 +533,6 @@ struct folio *folio_walk_start(struct folio_walk *fw,
 	if (!leaf)
 		return NULL;
 	page = pt_leaf_page(leaf);
-	fw->leaf = leaf;
 	fw->page = page;
 	if (page)
 		return page_folio(page);
@@ -540,7 +540,8 @@ struct folio *folio_walk_start(struct folio_walk *fw,
 	if (leaf->present && (flags & FW_ZEROPAGE)) {
 		unsigned long pfn = pt_leaf_pfn(leaf);
 
-		if (is_zero_pfn(pfn) || is_huge_zero_pfn(pfn))
+		if (leaf->type == PT_LEAF_PTE ? is_zero_pfn(pfn) :
+						is_huge_zero_pfn(pfn))
 			return page_folio(pfn_to_page(pfn));
 	}
 	folio_walk_end(fw);

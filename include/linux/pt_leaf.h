@@ -230,14 +230,14 @@ static __always_inline void __pt_leaf_leave(struct pt_leaf_walk **walk)
  *
  * The loop must be entered where it is allowed to sleep.
  *
- * Locks that the loop adds: the hugetlb VMA lock, for reading, for all of the
- * loop, if @_vma is of hugetlb (but not with %PT_LEAF_F_I_MMAP, as that keeps
- * tables from being unshared, too). In the body, the page table lock of the
- * table that the entry is in: the entry cannot change, except for what the
- * hardware, or who acts for it, sets, and a page that it maps cannot go away. A
- * table of PTEs is mapped, that is, in an RCU read-side critical section. So
- * the body must not sleep, nor take another page table lock, unless it calls
- * pt_leaf_pause().
+ * Locks that the loop adds: the hugetlb VMA lock, for reading, from the first
+ * round to the last, if @_vma is of hugetlb (but not with %PT_LEAF_F_I_MMAP, as
+ * that keeps tables from being unshared, too). In the body, the page table lock
+ * of the table that the entry is in: the entry cannot change, except for what
+ * the hardware, or who acts for it, sets, and a page that it maps cannot go
+ * away. A table of PTEs is mapped, that is, in an RCU read-side critical
+ * section. So the body must not sleep, nor take another page table lock, unless
+ * it calls pt_leaf_pause().
  * There is no page table lock if @leaf is a hole and @leaf.ptep is NULL.
  *
  * In a table of PTEs the lock is kept from its first entry to its last. For
@@ -498,14 +498,12 @@ typedef int __bitwise folio_walk_flags_t;
 /**
  * struct folio_walk - folio_walk_start() / folio_walk_end() data
  * @page:	exact folio page referenced (if applicable)
- * @leaf:	the leaf that references it
+ * @walk:	what is locked; @walk.leaf is the leaf that references it
  *
  * (see folio_walk_start() documentation for more details)
  */
 struct folio_walk {
 	struct page *page;
-	struct pt_leaf *leaf;
-	/* private: */
 	struct pt_leaf_walk walk;
 };
 

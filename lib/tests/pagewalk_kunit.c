@@ -4238,24 +4238,30 @@ static struct folio *look_while_migrating(struct pagewalk_test *t,
 	return found;
 }
 
-static bool is_hugetlb_vma_locked(struct pagewalk_test *t, unsigned long addr)
+static bool is_hugetlb_locked(struct vm_area_struct *vma)
 {
-	struct vm_area_struct *vma;
 	bool locked = false;
 
-	mmap_write_lock(t->mm);
-	vma = vma_lookup(t->mm, addr);
 	if (is_vm_hugetlb_page(vma)) {
 		locked = !hugetlb_vma_trylock_write(vma);
 		if (!locked)
 			hugetlb_vma_unlock_write(vma);
 	}
+	return locked;
+}
+
+static bool is_hugetlb_vma_locked(struct pagewalk_test *t, unsigned long addr)
+{
+	bool locked;
+
+	mmap_write_lock(t->mm);
+	locked = is_hugetlb_locked(vma_lookup(t->mm, addr));
 	mmap_write_unlock(t->mm);
 	return locked;
 }
 
 /* Look at @addr, with a check that a lock is held if, and only if, it's found. */
-static bool locks_are_right;
+static bool locks_are_right, hugetlb_was_locked;
 
 static struct folio *walk_to_folio(struct pagewalk_test *t, unsigned long addr,
 				   struct folio_walk *fw,
@@ -4270,8 +4276,10 @@ static struct folio *walk_to_folio(struct pagewalk_test *t, unsigned long addr,
 	before = preempt_count();
 	folio = folio_walk_start(fw, vma, addr, flags);
 	during = preempt_count();
-	if (folio)
+	if (folio) {
+		hugetlb_was_locked = is_hugetlb_locked(vma);
 		folio_walk_end(fw);
+	}
 	locks_are_right = before == preempt_count();
 	if (IS_ENABLED(CONFIG_PREEMPT_COUNT))
 		locks_are_right &= (during != before) == !!folio;
@@ -4312,7 +4320,7 @@ static void folio_walk_to(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, !!folio, found);
 	if (!folio || !found)
 		return;
-	KUNIT_EXPECT_EQ(test, fw.leaf->type, type[param->level]);
+	KUNIT_EXPECT_EQ(test, fw.walk.leaf.type, type[param->level]);
 	KUNIT_EXPECT_PTR_EQ(test, folio, pfn_folio(pfn));
 	if (param->kind == LEAF_ZERO)
 		KUNIT_EXPECT_NULL(test, fw.page);
@@ -4326,7 +4334,8 @@ static void folio_walk_to_hugetlb(struct kunit *test)
 {
 	unsigned long size, start = map_hugetlb(test, &size);
 	struct pagewalk_test *t = test->priv;
-	unsigned long middle = start + 3 * PAGE_SIZE;
+	/* An address within a page, as move_pages() passes it on */
+	unsigned long middle = start + 3 * PAGE_SIZE + 5;
 	struct folio_walk fw = { };
 	struct folio *folio;
 
@@ -4336,13 +4345,15 @@ static void folio_walk_to_hugetlb(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, locks_are_right);
 	KUNIT_EXPECT_FALSE(test, is_hugetlb_vma_locked(t, start));
 
+	hugetlb_was_locked = false;
 	folio = walk_to_folio(t, middle, &fw, 0);
 	KUNIT_EXPECT_TRUE(test, locks_are_right);
+	KUNIT_EXPECT_TRUE(test, hugetlb_was_locked);
 	KUNIT_EXPECT_FALSE(test, is_hugetlb_vma_locked(t, start));
 	KUNIT_ASSERT_NOT_NULL(test, folio);
 	KUNIT_EXPECT_TRUE(test, folio_test_hugetlb(folio));
 	KUNIT_EXPECT_PTR_EQ(test, fw.page, folio_page(folio, 3));
-	KUNIT_EXPECT_EQ(test, fw.leaf->type, PT_LEAF_HUGETLB);
+	KUNIT_EXPECT_EQ(test, fw.walk.leaf.type, PT_LEAF_HUGETLB);
 }
 
 struct normal_param {
