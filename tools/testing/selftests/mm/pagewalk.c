@@ -586,6 +586,31 @@ static long numa_maps_kb(const struct mapping *m)
 	return sum;
 }
 
+/* What numa_maps says of the mapping in one of its fields, which 0 is not. */
+static long numa_maps_field(const struct mapping *m, const char *field)
+{
+	char *line = NULL, *token;
+	size_t len = 0;
+	long value = 0;
+	FILE *f;
+
+	f = fopen("/proc/self/numa_maps", "r");
+	if (!f)
+		return -1;
+	while (getline(&line, &len, f) > 0) {
+		if (strtoul(line, NULL, 16) != (uintptr_t)m->addr)
+			continue;
+		for (token = strtok(line, " "); token; token = strtok(NULL, " ")) {
+			if (!strncmp(token, field, strlen(field)) &&
+			    token[strlen(field)] == '=')
+				value = atol(token + strlen(field) + 1);
+		}
+	}
+	free(line);
+	fclose(f);
+	return value;
+}
+
 /* Is this what pagemap must say of page @index of the mapping? */
 static bool pagemap_right(const struct mapping *m, __u64 entry,
 			  unsigned long index)
@@ -811,6 +836,47 @@ TEST_F(pagewalk, numa_maps)
 		       "%ld kB of %ld kB", kb, expected);
 	else
 		report(_metadata, m, touch(m), NONE, "%ld kB", kb);
+}
+
+/* Whose pages these are, which have been written to, and who else maps them */
+TEST(numa_maps_fields)
+{
+	struct mapping kinds[] = {
+		{ "thp", THP, MB2, 4 },
+		{ "thp_pte", THP_PTE, KB4, 1024 },
+		{ "small", SMALL, KB4, 1024 },
+	};
+	int status;
+	pid_t pid;
+
+	if (no_numa())
+		SKIP(return, "no NUMA");
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		struct mapping *m = &kinds[k];
+
+		map_leaves(_metadata, m);
+		if (_metadata->exit_code == KSFT_SKIP)
+			return;
+		EXPECT_EQ(numa_maps_field(m, "anon"), nr_pages(m));
+		EXPECT_EQ(numa_maps_field(m, "dirty"), nr_pages(m));
+		EXPECT_EQ(numa_maps_field(m, "mapmax"), 0);
+
+		pid = fork();
+		ASSERT_GE(pid, 0);
+		if (!pid)
+			_exit(numa_maps_field(m, "mapmax"));
+		ASSERT_EQ(waitpid(pid, &status, 0), pid);
+		ASSERT_TRUE(WIFEXITED(status));
+		EXPECT_EQ(WEXITSTATUS(status), 2);
+
+		/* What need not be kept is clean, in the middle of what is not. */
+		if (m->backing == SMALL) {
+			ASSERT_EQ(madvise(m->addr + KB4, KB4, MADV_FREE), 0);
+			ASSERT_EQ(madvise(m->addr + 3 * KB4, 5 * KB4, MADV_FREE), 0);
+			EXPECT_EQ(numa_maps_field(m, "anon"), nr_pages(m));
+			EXPECT_EQ(numa_maps_field(m, "dirty"), nr_pages(m) - 6);
+		}
+	}
 }
 
 TEST_F(pagewalk, pagemap)
