@@ -1363,6 +1363,37 @@ static void hugetlb_is_passed_over(struct kunit *test)
 	expect_calls(test);
 }
 
+/* Even if it is made of a page that has been something else before */
+static void new_table_is_not_shared(struct kunit *test)
+{
+#ifdef CONFIG_HUGETLB_PMD_PAGE_TABLE_SHARING
+	struct pagewalk_test *t = test->priv;
+	struct page *page = NULL;
+	pud_t *table = NULL;
+
+	for (int i = 0; i < 1000; i++) {
+		page = alloc_page(GFP_PGTABLE_USER);
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		page_ptdesc(page)->pt_index = 1;
+		__free_page(page);
+
+		table = pud_alloc_one(t->mm, 0);
+		if (!table)
+			kunit_skip(test, "there are no PUDs");
+		if (virt_to_page(table) == page)
+			break;
+		pud_free(t->mm, table);
+		table = NULL;
+	}
+	if (!table)
+		kunit_skip(test, "always got another page");
+	KUNIT_EXPECT_FALSE(test, ptdesc_pmd_is_shared(virt_to_ptdesc(table)));
+	pud_free(t->mm, table);
+#else
+	kunit_skip(test, "this kernel does not share page tables");
+#endif
+}
+
 static void hugetlb_install_is_refused(struct kunit *test)
 {
 	struct pagewalk_test *t = test->priv;
@@ -4803,6 +4834,7 @@ static struct kunit_case pagewalk_test_cases[] = {
 	KUNIT_CASE(pfnmap_with_test_walk),
 	KUNIT_CASE(pfnmap_by_vma),
 	KUNIT_CASE(hugetlb_is_passed_over),
+	KUNIT_CASE(new_table_is_not_shared),
 	KUNIT_CASE(hugetlb_install_is_refused),
 	KUNIT_CASE(thp_is_kept),
 	KUNIT_CASE(thp_is_kept_by_skip),
