@@ -39,7 +39,6 @@
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
-#include <asm/pgalloc.h>
 #include <asm/tlb.h>
 #include <asm/tlbflush.h>
 

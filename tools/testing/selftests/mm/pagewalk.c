@@ -556,58 +556,59 @@ static bool no_numa(void)
 	return access("/proc/self/numa_maps", R_OK);
 }
 
-/* Pages on all nodes, as numa_maps has them; in kB. */
-static long numa_maps_kb(const struct mapping *m)
+/* The line of the mapping in numa_maps, to be freed, or NULL */
+static char *numa_maps_line(const struct mapping *m)
 {
-	unsigned long pages, unit = psize() >> 10;
-	char *line = NULL, *token;
+	char *line = NULL;
+	bool found = false;
 	size_t len = 0;
-	long sum = -1;
 	FILE *f;
 
 	f = fopen("/proc/self/numa_maps", "r");
 	if (!f)
+		return NULL;
+	while (!found && getline(&line, &len, f) > 0)
+		found = strtoul(line, NULL, 16) == (uintptr_t)m->addr;
+	fclose(f);
+	if (found)
+		return line;
+	free(line);
+	return NULL;
+}
+
+/* Pages on all nodes, as numa_maps has them; in kB. */
+static long numa_maps_kb(const struct mapping *m)
+{
+	unsigned long pages, sum = 0, unit = psize() >> 10;
+	char *line = numa_maps_line(m), *token;
+
+	if (!line)
 		return -1;
-	while (getline(&line, &len, f) > 0) {
-		if (strtoul(line, NULL, 16) != (uintptr_t)m->addr)
-			continue;
-		sum = 0;
-		for (token = strtok(line, " "); token; token = strtok(NULL, " ")) {
-			if (sscanf(token, "N%*u=%lu", &pages) == 1)
-				sum += pages;
-			/* Hugetlb counts huge pages, others do not. */
-			if (m->backing == HUGETLB)
-				sscanf(token, "kernelpagesize_kB=%lu", &unit);
-		}
-		sum *= unit;
+	for (token = strtok(line, " "); token; token = strtok(NULL, " ")) {
+		if (sscanf(token, "N%*u=%lu", &pages) == 1)
+			sum += pages;
+		/* Hugetlb counts huge pages, others do not. */
+		if (m->backing == HUGETLB)
+			sscanf(token, "kernelpagesize_kB=%lu", &unit);
 	}
 	free(line);
-	fclose(f);
-	return sum;
+	return sum * unit;
 }
 
 /* What numa_maps says of the mapping in one of its fields, which 0 is not. */
 static long numa_maps_field(const struct mapping *m, const char *field)
 {
-	char *line = NULL, *token;
-	size_t len = 0;
+	char *line = numa_maps_line(m), *token;
 	long value = 0;
-	FILE *f;
 
-	f = fopen("/proc/self/numa_maps", "r");
-	if (!f)
+	if (!line)
 		return -1;
-	while (getline(&line, &len, f) > 0) {
-		if (strtoul(line, NULL, 16) != (uintptr_t)m->addr)
-			continue;
-		for (token = strtok(line, " "); token; token = strtok(NULL, " ")) {
-			if (!strncmp(token, field, strlen(field)) &&
-			    token[strlen(field)] == '=')
-				value = atol(token + strlen(field) + 1);
-		}
+	for (token = strtok(line, " "); token; token = strtok(NULL, " ")) {
+		if (!strncmp(token, field, strlen(field)) &&
+		    token[strlen(field)] == '=')
+			value = atol(token + strlen(field) + 1);
 	}
 	free(line);
-	fclose(f);
 	return value;
 }
 
