@@ -130,6 +130,9 @@ def check_apply(names, tmp):
                 os.path.exists(a) and read(a) != read(b)):
             yield "%s: git am and quilt give different files (make tree export)" % f
 
+    if run("git", "apply", "--check", TOP + "/tests/race-delay.patch", cwd=repo).returncode:
+        yield "tests/race-delay.patch: does not apply to the patched tree (adapt it)"
+
     added = set(run("git", "diff", "--no-renames", "--diff-filter=A", "--name-only",
                     "base", "HEAD", cwd=repo).stdout.split() if names else [])
     mirror = set()
