@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * for_each_pt_leaf(): all that for_each_pt_leaf_inline() does not do inline, and
- * the rest of it once, out of line. See Documentation/mm/pt_leaf.rst.
+ * the rest of it once, out of line; and what looks at one address: pt_leaf_seek()
+ * and folio_walk_start(). See Documentation/mm/pt_leaf.rst.
  */
 #include <linux/fs.h>
 #include <linux/hugetlb.h>
@@ -106,6 +107,21 @@ static noinline bool pt_leaf_found_hole(struct pt_leaf_walk *walk,
 }
 
 #ifdef CONFIG_HUGETLB_PAGE
+/*
+ * The entry that maps @first, if it follows the last one in the table that is
+ * locked, or NULL if hugetlb_walk() has to say what it is.
+ */
+static pte_t *pt_leaf_next_huge(struct pt_leaf_walk *walk, unsigned long first)
+{
+	if (!walk->ptl || !IS_ENABLED(CONFIG_ARCH_WANT_GENERAL_HUGETLB))
+		return NULL;
+	if (walk->huge_size == PMD_SIZE && (first & ~PUD_MASK))
+		return (pte_t *)(walk->leaf.pmdp + 1);
+	if (walk->huge_size == PUD_SIZE && (first & ~P4D_MASK))
+		return (pte_t *)(walk->leaf.pudp + 1);
+	return NULL;
+}
+
 static noinline void pt_leaf_lock_hugetlb(struct pt_leaf_walk *walk,
 					  unsigned long addr)
 {
@@ -157,15 +173,11 @@ static noinline bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk,
 	do {
 		unsigned long first = addr & ~(walk->huge_size - 1);
 		enum pt_leaf_type type = PT_LEAF_HUGETLB;
-		pte_t *ptep = NULL;
-		pte_t pte;
+		pte_t *ptep, pte;
 
 		pt_leaf_relax(walk);
 		last = min(first + walk->huge_size - 1, walk->end - 1);
-		/* What is locked has the entry before. */
-		if (walk->ptl)
-			ptep = hugetlb_next_in_table(walk->leaf.ptep, first,
-						     walk->huge_size);
+		ptep = pt_leaf_next_huge(walk, first);
 		if (!ptep)
 			ptep = pt_leaf_find_huge(walk, first, addr);
 		if (!ptep) {
@@ -501,8 +513,8 @@ unsigned int __pt_leaf_batch(struct folio *folio, pte_t *ptep, pte_t pte,
  * to carelessly modify page content. This function may *only* be used to grab
  * short-term folio references, never to grab long-term folio references.
  *
- * Using the page table entry pointers in @fw for reading or modifying the
- * entry should be avoided where possible: however, there might be valid
+ * Using the page table entry pointers in @fw->leaf for reading or modifying
+ * the entry should be avoided where possible: however, there might be valid
  * use cases.
  *
  * WARNING: Modifying page table entries in hugetlb VMAs requires a lot of care.
@@ -534,14 +546,15 @@ struct folio *folio_walk_start(struct folio_walk *fw,
 		return NULL;
 	page = pt_leaf_page(leaf);
 	fw->page = page;
+	fw->leaf = leaf;
 	if (page)
 		return page_folio(page);
 
 	if (leaf->present && (flags & FW_ZEROPAGE)) {
 		unsigned long pfn = pt_leaf_pfn(leaf);
 
-		if (leaf->type == PT_LEAF_PTE ? is_zero_pfn(pfn) :
-						is_huge_zero_pfn(pfn))
+		if ((leaf->type == PT_LEAF_PTE && is_zero_pfn(pfn)) ||
+		    (leaf->type == PT_LEAF_PMD && is_huge_zero_pfn(pfn)))
 			return page_folio(pfn_to_page(pfn));
 	}
 	folio_walk_end(fw);

@@ -46,7 +46,7 @@ struct pt_leaf_walk;
 
 /**
  * struct pt_leaf - a leaf of a page table, or a hole in it
- * @addr:	where it begins, or where the loop does if that is later
+ * @addr:	where it begins, or where the loop did or went on if that is later
  * @end:	where it ends, or where the loop does if that is sooner
  * @type:	what it is, which says what is valid below
  * @level:	the level of the table that the entry is in. For hugetlb it is
@@ -322,7 +322,8 @@ struct pt_leaf *pt_leaf_seek(struct pt_leaf_walk *walk,
  * After that the body can sleep and cause faults, until its end. It must not
  * drop the lock of the caller, or must leave the loop. The value of @leaf is
  * what was there once, and where it was read must not be looked at, nor may
- * pt_leaf_batch() and pt_leaf_batch_hint() be called.
+ * pt_leaf_batch() and pt_leaf_batch_hint() be called. @leaf.end is @addr, so
+ * pt_leaf_nr() no longer says how long the leaf was.
  */
 static __always_inline void pt_leaf_pause(struct pt_leaf *leaf,
 					  unsigned long addr)
@@ -498,12 +499,14 @@ typedef int __bitwise folio_walk_flags_t;
 /**
  * struct folio_walk - folio_walk_start() / folio_walk_end() data
  * @page:	exact folio page referenced (if applicable)
- * @walk:	what is locked; @walk.leaf is the leaf that references it
+ * @leaf:	the leaf that references it
  *
  * (see folio_walk_start() documentation for more details)
  */
 struct folio_walk {
 	struct page *page;
+	struct pt_leaf *leaf;
+	/* private: what is locked */
 	struct pt_leaf_walk walk;
 };
 

@@ -4351,7 +4351,7 @@ static void folio_walk_to(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, !!folio, found);
 	if (!folio || !found)
 		return;
-	KUNIT_EXPECT_EQ(test, fw.walk.leaf.type, type[param->level]);
+	KUNIT_EXPECT_EQ(test, fw.leaf->type, type[param->level]);
 	KUNIT_EXPECT_PTR_EQ(test, folio, pfn_folio(pfn));
 	if (param->kind == LEAF_ZERO)
 		KUNIT_EXPECT_NULL(test, fw.page);
@@ -4384,7 +4384,7 @@ static void folio_walk_to_hugetlb(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, folio);
 	KUNIT_EXPECT_TRUE(test, folio_test_hugetlb(folio));
 	KUNIT_EXPECT_PTR_EQ(test, fw.page, folio_page(folio, 3));
-	KUNIT_EXPECT_EQ(test, fw.walk.leaf.type, PT_LEAF_HUGETLB);
+	KUNIT_EXPECT_EQ(test, fw.leaf->type, PT_LEAF_HUGETLB);
 }
 
 struct normal_param {
