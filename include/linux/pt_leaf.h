@@ -450,7 +450,9 @@ static __always_inline unsigned long pt_leaf_nr(const struct pt_leaf *leaf)
  * If it has a PFN that is of the first page that the entry maps, and the one of
  * @leaf.addr is @leaf.offset pages behind it.
  *
- * Return: that, or an empty one for what is present or a hole.
+ * Return: that, or an empty one for what is present or a hole, and also if the
+ * architecture has no softleaf at that level: a PMD that is PROT_NONE need not be
+ * present then.
  */
 static __always_inline softleaf_t pt_leaf_softleaf(const struct pt_leaf *leaf)
 {
