@@ -6427,6 +6427,7 @@ struct leaf_race {
 	struct mm_struct *mm;
 	unsigned long start;
 	unsigned long splits;
+	unsigned long looks;
 	bool stop;
 	struct folio *folio[NR_RACE_PMDS];
 	pmd_t leaf[NR_RACE_PMDS];
@@ -6467,6 +6468,14 @@ static void change_all_the_time(struct work_struct *work)
 	prandom_seed_state(&rnd, 1);
 	kthread_use_mm(r->mm);
 	while (!READ_ONCE(r->stop)) {
+		/* However slow the readers are, now and then they meet leaves. */
+		if (r->splits % 256 == 0) {
+			unsigned long looks = READ_ONCE(r->looks);
+
+			while (READ_ONCE(r->looks) < looks + 2 &&
+			       !READ_ONCE(r->stop))
+				usleep_range(10, 20);
+		}
 		mmap_read_lock(r->mm);
 		for (i = 0; i < NR_RACE_PMDS; i++) {
 			udelay(prandom_u32_state(&rnd) % 128);
@@ -6535,7 +6544,7 @@ static void leaf_race(struct kunit *test)
 	unsigned long start = ALIGN(somewhere(), PMD_SIZE), addr, pfn;
 	unsigned long kept = start + NR_RACE_PMDS * PMD_SIZE;
 	unsigned long end = kept + 2 * PMD_SIZE;
-	unsigned long timeout = jiffies + 2 * HZ, looks = 0;
+	unsigned long timeout = jiffies + 2 * HZ;
 	unsigned long lost = 0, wrong = 0, ptes = 0, pmds = 0;
 	struct pagewalk_test *t = test->priv;
 	struct leaf_race r = {
@@ -6563,7 +6572,7 @@ static void leaf_race(struct kunit *test)
 	/* On another CPU, if there is one */
 	queue_work(system_dfl_wq, &r.work);
 
-	while (time_before(jiffies, timeout) || !looks) {
+	while (time_before(jiffies, timeout) || !r.looks) {
 		unsigned int seen = 0;
 
 		mmap_read_lock(t->mm);
@@ -6596,7 +6605,7 @@ static void leaf_race(struct kunit *test)
 		mmap_read_unlock(t->mm);
 		if (addr != end || seen != 1)
 			lost++;
-		looks++;
+		WRITE_ONCE(r.looks, r.looks + 1);
 		/* Readers that come and go can keep a writer waiting for long. */
 		if (mmap_lock_is_contended(t->mm))
 			usleep_range(10, 20);
@@ -6614,7 +6623,7 @@ static void leaf_race(struct kunit *test)
 		pte_free(t->mm, r.table[i]);
 
 	kunit_info(test, "%lu splits, %lu loops: %lu PMDs, %lu PTEs\n",
-		   r.splits, looks, pmds, ptes);
+		   r.splits, r.looks, pmds, ptes);
 	KUNIT_EXPECT_EQ(test, lost, 0);
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 	KUNIT_EXPECT_GT(test, r.splits, 0);
