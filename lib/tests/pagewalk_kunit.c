@@ -4252,8 +4252,11 @@ static struct folio *look_while_migrating(struct pagewalk_test *t,
 {
 	struct folio *folio, *found;
 	unsigned long pfn = 0;
+	enum call_kind level;
 
-	*migrating = find_leaf(t, addr, &pfn) != CALL_HOLE;
+	level = find_leaf(t, addr, &pfn);
+	*migrating = level != CALL_HOLE &&
+		     (level != CALL_PMD || thp_migration_supported());
 	if (!*migrating)
 		return NULL;
 	folio = pfn_folio(pfn);
