@@ -18,7 +18,7 @@ help:
 	@echo 'make nospecial  KUnit on x86 without special bits in PMDs and PUDs'
 	@echo 'make variants   KUnit on arm64, riscv64, i386, UML, and without THP, hugetlb, ...'
 	@echo 'make cross      what the series touches compiles for other architectures'
-	@echo 'make cocci      the Coccinelle script bites, and is silent on the patched tree'
+	@echo 'make cocci      the Coccinelle scripts bite, and are silent on the patched tree'
 	@echo 'make kunit, make selftests    the halves of make test'
 	@echo 'make bench  what each walk costs, to the instruction ([BASE=] [NEW=] tree or patch)'
 	@echo 'make bench-size    code and source lines that the series adds'

@@ -102,7 +102,7 @@ variant um um none CONFIG_SMP=n CONFIG_HUGETLBFS=n CONFIG_TRANSPARENT_HUGEPAGE=n
 variant nothp x86_64 2M CONFIG_TRANSPARENT_HUGEPAGE=n
 variant nohugetlb x86_64 none CONFIG_HUGETLBFS=n
 variant numa x86_64 '2M 1G' CONFIG_NUMA=y CONFIG_MEMORY_FAILURE=y
-variant noshmem x86_64 2M CONFIG_SHMEM=n CONFIG_TMPFS=n CONFIG_TRANSPARENT_HUGEPAGE=n
+variant noshmem x86_64 2M CONFIG_EXPERT=y CONFIG_SHMEM=n CONFIG_TMPFS=n CONFIG_TRANSPARENT_HUGEPAGE=n
 [ $chosen = 1 ] || die 2 "ONLY=$ONLY names none of: $(sed -n 's/^variant \([^ ]*\).*/\1/p' "$0" | tr '\n' ' ')"
 finish_result "$out"
 exit "$worst"
