@@ -11,14 +11,19 @@
 
 #include "internal.h"
 
-static noinline void pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
+static __always_inline void pt_leaf_put_ptl(struct pt_leaf_walk *walk)
 {
-	if (!walk->ptl)
-		return;
 	spin_unlock(walk->ptl);
 	/* Not before: the lock can go away with the table. */
 	if (walk->table)
 		pte_unmap(walk->table);
+}
+
+static noinline void pt_leaf_drop_ptl(struct pt_leaf_walk *walk)
+{
+	if (!walk->ptl)
+		return;
+	pt_leaf_put_ptl(walk);
 	walk->leaf.table_end = 0;
 	walk->table = NULL;
 	walk->ptl = NULL;
@@ -73,6 +78,10 @@ void __pt_leaf_unlock(struct pt_leaf_walk *walk)
 /* What for_each_pt_leaf() wants of its caller, for what is at @addr */
 static void pt_leaf_assert(struct pt_leaf_walk *walk, unsigned long addr)
 {
+	/* Where there are VMA locks, other kernels assert nothing here. */
+	if (IS_ENABLED(CONFIG_PER_VMA_LOCK) && !IS_ENABLED(CONFIG_DEBUG_VM) &&
+	    !IS_ENABLED(CONFIG_LOCKDEP))
+		return;
 	VM_WARN_ON_ONCE(addr < walk->vma->vm_start || !PAGE_ALIGNED(addr));
 	if (walk->flags & PT_LEAF_F_I_MMAP)
 		lockdep_assert_held(&walk->vma->vm_file->f_mapping->i_mmap_rwsem);
@@ -122,8 +131,7 @@ static pte_t *pt_leaf_next_huge(struct pt_leaf_walk *walk, unsigned long first)
 	return NULL;
 }
 
-static noinline void pt_leaf_lock_hugetlb(struct pt_leaf_walk *walk,
-					  unsigned long addr)
+static void pt_leaf_lock_hugetlb(struct pt_leaf_walk *walk, unsigned long addr)
 {
 	pt_leaf_assert(walk, addr);
 	/* The i_mmap_rwsem keeps tables of hugetlb from being unshared, too. */
@@ -137,10 +145,9 @@ static noinline void pt_leaf_lock_hugetlb(struct pt_leaf_walk *walk,
  * The entry that maps @addr, from @first on, with its lock, or NULL if there is
  * no table. Then a hole is found, as long as what the table would map.
  */
-static noinline pte_t *pt_leaf_find_huge(struct pt_leaf_walk *walk,
-					 unsigned long first, unsigned long addr)
+static pte_t *pt_leaf_find_huge(struct pt_leaf_walk *walk, unsigned long first,
+				unsigned long addr)
 {
-	struct hstate *h = walk->hstate;
 	unsigned long last;
 	spinlock_t *ptl;
 	pte_t *ptep;
@@ -150,17 +157,18 @@ static noinline pte_t *pt_leaf_find_huge(struct pt_leaf_walk *walk,
 		pt_leaf_lock_hugetlb(walk, addr);
 	ptep = hugetlb_walk(walk->vma, first, walk->huge_size);
 	if (!ptep) {
-		last = (first + walk->huge_size - 1) | hugetlb_mask_last_page(h);
+		last = (first + walk->huge_size - 1) |
+		       hugetlb_mask_last_page(walk->hstate);
 		last = min(last, walk->end - 1);
 		pt_leaf_found_hole(walk, walk->huge_level, addr, last + 1);
 		return NULL;
 	}
-	ptl = huge_pte_lockptr(h, walk->vma->vm_mm, ptep);
+	ptl = huge_pte_lockptr(walk->hstate, walk->vma->vm_mm, ptep);
 	if (ptl != walk->ptl) {
 		if (walk->ptl)
 			pt_leaf_drop_ptl(walk);
-		spin_lock(ptl);
 		walk->ptl = ptl;
+		spin_lock(ptl);
 	}
 	return ptep;
 }
@@ -168,37 +176,37 @@ static noinline pte_t *pt_leaf_find_huge(struct pt_leaf_walk *walk,
 static noinline bool pt_leaf_next_hugetlb(struct pt_leaf_walk *walk,
 					  unsigned long addr)
 {
-	unsigned long last;	/* byte that is mapped by the same */
-
 	do {
 		unsigned long first = addr & ~(walk->huge_size - 1);
 		enum pt_leaf_type type = PT_LEAF_HUGETLB;
+		unsigned long end;
 		pte_t *ptep, pte;
 
 		pt_leaf_relax(walk);
-		last = min(first + walk->huge_size - 1, walk->end - 1);
 		ptep = pt_leaf_next_huge(walk, first);
 		if (!ptep)
 			ptep = pt_leaf_find_huge(walk, first, addr);
 		if (!ptep) {
 			if (walk->flags & PT_LEAF_F_HOLES)
 				return true;
-			last = walk->leaf.end - 1;
+			addr = walk->leaf.end;
 			continue;
 		}
+		end = min(first + walk->huge_size, walk->end);
 		pte = huge_ptep_get(walk->vma->vm_mm, first, ptep);
 		walk->leaf.ptep = ptep;
 		walk->leaf.pte = pte;
 		if (huge_pte_none(pte)) {
-			if (!(walk->flags & PT_LEAF_F_HOLES))
+			if (!(walk->flags & PT_LEAF_F_HOLES)) {
+				addr = end;
 				continue;
+			}
 			type = PT_LEAF_HOLE;
 			first = addr;
 		}
 		return pt_leaf_found(walk, type, walk->huge_level,
-				     pte_present(pte), addr, last + 1,
-				     addr - first);
-	} while ((addr = last + 1) < walk->end);
+				     pte_present(pte), addr, end, addr - first);
+	} while (addr < walk->end);
 	__pt_leaf_unlock(walk);
 	return false;
 }
@@ -329,7 +337,7 @@ static noinline bool pt_leaf_next_entry(struct pt_leaf_walk *walk,
 		/* Each time, as there can be many that are empty. */
 		pt_leaf_relax(walk);
 		/* The first time, after a pause, or at the end of a table */
-		if (addr != walk->pmd_addr || addr >= walk->pmd_end) {
+		if (addr >= walk->pmd_end || addr != walk->pmd_addr) {
 			if (pt_leaf_find_pmds(walk, addr)) {
 				if (walk->leaf.type != PT_LEAF_HOLE ||
 				    walk->flags & PT_LEAF_F_HOLES)
@@ -346,6 +354,16 @@ static noinline bool pt_leaf_next_entry(struct pt_leaf_walk *walk,
 	return false;
 }
 
+/* A loop is at its end: the walk is not used again. */
+static noinline bool pt_leaf_done(struct pt_leaf_walk *walk)
+{
+	if (walk->ptl)
+		pt_leaf_put_ptl(walk);
+	if (walk->hugetlb_locked)
+		hugetlb_vma_unlock_read(walk->vma);
+	return false;
+}
+
 /*
  * What maps @addr, or what follows. It is in walk->leaf, or its table_end is
  * set, and the PTEs from its next one on are to be looked at. Or there is
@@ -353,11 +371,9 @@ static noinline bool pt_leaf_next_entry(struct pt_leaf_walk *walk,
  */
 bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr)
 {
-	if (addr >= walk->end) {
-		__pt_leaf_unlock(walk);
-		return false;
-	}
-	/* These are called last, so that no stack is needed here. */
+	/* Each is called last, so that no stack is needed here. */
+	if (addr >= walk->end)
+		return pt_leaf_done(walk);
 	if (walk->hstate)
 		return pt_leaf_next_hugetlb(walk, addr);
 	return pt_leaf_next_entry(walk, addr);
@@ -376,7 +392,6 @@ struct pt_leaf_walk *__pt_leaf_begin(struct pt_leaf_walk *walk,
 	walk->hstate = NULL;
 	walk->table = NULL;
 	walk->ptl = NULL;
-	walk->pmd_addr = 0;
 	walk->pmd_end = 0;
 	walk->leaf.table_end = 0;
 	if (is_vm_hugetlb_page(vma)) {
