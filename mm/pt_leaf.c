@@ -78,7 +78,7 @@ void __pt_leaf_unlock(struct pt_leaf_walk *walk)
 /* What for_each_pt_leaf() wants of its caller, for what is at @addr */
 static void pt_leaf_assert(struct pt_leaf_walk *walk, unsigned long addr)
 {
-	/* Where there are VMA locks, other kernels assert nothing here. */
+	/* Otherwise vma_assert_stabilised() would look, and warn of nothing. */
 	if (IS_ENABLED(CONFIG_PER_VMA_LOCK) && !IS_ENABLED(CONFIG_DEBUG_VM) &&
 	    !IS_ENABLED(CONFIG_LOCKDEP))
 		return;
@@ -167,6 +167,7 @@ static pte_t *pt_leaf_find_huge(struct pt_leaf_walk *walk, unsigned long first,
 	if (ptl != walk->ptl) {
 		if (walk->ptl)
 			pt_leaf_drop_ptl(walk);
+		/* In this order, as then @ptl need not survive the call. */
 		walk->ptl = ptl;
 		spin_lock(ptl);
 	}
@@ -354,7 +355,10 @@ static noinline bool pt_leaf_next_entry(struct pt_leaf_walk *walk,
 	return false;
 }
 
-/* A loop is at its end: the walk is not used again. */
+/*
+ * A loop has seen its last entry. pt_leaf_seek() does not get here: nobody looks
+ * at the walk again, so nothing in it is reset.
+ */
 static noinline bool pt_leaf_done(struct pt_leaf_walk *walk)
 {
 	if (walk->ptl)
@@ -371,7 +375,7 @@ static noinline bool pt_leaf_done(struct pt_leaf_walk *walk)
  */
 bool __pt_leaf_next(struct pt_leaf_walk *walk, unsigned long addr)
 {
-	/* Each is called last, so that no stack is needed here. */
+	/* Each of these is called last, so that no stack is needed here. */
 	if (addr >= walk->end)
 		return pt_leaf_done(walk);
 	if (walk->hstate)

@@ -110,7 +110,10 @@ struct pt_leaf_walk {
 	pte_t *table;
 	/* Held for @table, or for the table that @leaf is in */
 	spinlock_t *ptl;
-	/* The PMD that maps @pmd_addr, and others follow up to @pmd_end */
+	/*
+	 * The PMD that maps @pmd_addr, and others follow up to @pmd_end; as long
+	 * as that is 0 the others are not set
+	 */
 	pmd_t *pmdp;
 	unsigned long pmd_addr;
 	unsigned long pmd_end;
