@@ -12,6 +12,7 @@ S := scripts
 help:
 	@echo 'make run        boot base and patched kernel, print what each does to huge leaves'
 	@echo 'make test       KUnit suite and kselftest on the patched kernel'
+	@echo 'make compare    what readers say of a zoo of mappings, base against patched'
 	@echo 'make check      patches, mirror, style, the harness itself: no compiler'
 	@echo 'make must-fail  drop each fix in turn: exactly its tests fail'
 	@echo 'make race       readers against changes, with delays in the loops over entries'
@@ -39,7 +40,7 @@ tree: setup
 	@$(S)/tree.sh
 run:
 	@$(S)/run.sh
-kunit selftests each must-fail race nospecial variants cross cocci: tree
+kunit selftests compare each must-fail race nospecial variants cross cocci: tree
 	@$(S)/$@.sh
 test: tree
 	@$(S)/test.sh
@@ -54,4 +55,4 @@ check: setup
 clean:
 	rm -rf $(B)/results $(B)/each $(B)/cross $(B)/variants $(B)/*/.obj-* $(B)/ccache
 
-.PHONY: help setup tree run kunit selftests each must-fail race nospecial variants cross cocci test bench bench-size mbox export check clean
+.PHONY: help setup tree run kunit selftests compare each must-fail race nospecial variants cross cocci test bench bench-size mbox export check clean
