@@ -25,6 +25,7 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/mmu_notifier.h>
+#include <linux/pagemap.h>
 #include <linux/pagewalk.h>
 #include <linux/pgalloc.h>
 #include <linux/pgtable.h>
@@ -5334,6 +5335,97 @@ static void leaf_hugetlb_in_two_tables(struct kunit *test)
 	}
 }
 
+/* Put @pte where the page of hugetlb at @addr is, and return what was there. */
+static pte_t exchange_huge_pte(struct pagewalk_test *t, unsigned long addr,
+			       unsigned long size, pte_t pte)
+{
+	struct vm_area_struct *vma;
+	pte_t old = __pte(0);
+
+	mmap_read_lock(t->mm);
+	vma = vma_lookup(t->mm, addr);
+	for_each_pt_leaf(leaf, vma, addr, addr + size, 0) {
+		old = huge_ptep_clear_flush(vma, addr, leaf.ptep);
+		set_huge_pte_at(t->mm, addr, leaf.ptep, pte, size);
+	}
+	mmap_read_unlock(t->mm);
+	return old;
+}
+
+static softleaf_t make_wp_marker(struct page *page)
+{
+	return softleaf_from_pte(make_pte_marker(PTE_MARKER_UFFD_WP));
+}
+
+static softleaf_t make_poison_marker(struct page *page)
+{
+	return softleaf_from_pte(make_pte_marker(PTE_MARKER_POISONED));
+}
+
+static softleaf_t make_hwpoison(struct page *page)
+{
+	softleaf_t entry;
+
+	lock_page(page);
+	entry = make_hwpoison_entry(page);
+	unlock_page(page);
+	return entry;
+}
+
+static softleaf_t make_migration(struct page *page)
+{
+	return make_readable_migration_entry(page_to_pfn(page));
+}
+
+static const struct absent_param {
+	const char *name;
+	softleaf_t (*make)(struct page *page);
+} absent_params[] = {
+	{ "wp_marker", make_wp_marker },
+	{ "poison_marker", make_poison_marker },
+	{ "hwpoison", make_hwpoison },
+	{ "migration", make_migration },
+};
+
+KUNIT_ARRAY_PARAM_DESC(absent, absent_params, name);
+
+/* hugetlb that is not present is a softleaf, at whatever level its entry is. */
+static void leaf_hugetlb_not_present(struct kunit *test)
+{
+	const struct absent_param *param = test->param_value;
+	unsigned long size, start = map_hugetlb(test, &size), pfn = 0, nr = 0;
+	struct pagewalk_test *t = test->priv;
+	softleaf_t entry, seen = softleaf_mk_none();
+	bool right = true;
+	pte_t old;
+
+	if (try_fault_in(t, start))
+		kunit_skip(test, "no pages of hugetlb");
+	KUNIT_ASSERT_EQ(test, seen_at(t, start, &pfn), SEEN_PAGE);
+	entry = param->make(pfn_to_page(pfn));
+	if (softleaf_is_none(entry))
+		kunit_skip(test, "there are no such entries");
+
+	old = exchange_huge_pte(t, start, size, softleaf_to_pte(entry));
+	mmap_read_lock(t->mm);
+	for_each_pt_leaf(leaf, vma_lookup(t->mm, start), start + PAGE_SIZE,
+			 start + 2 * size, 0) {
+		nr++;
+		seen = pt_leaf_softleaf(&leaf);
+		right = leaf.type == PT_LEAF_HUGETLB && !leaf.present &&
+			leaf.addr == start + PAGE_SIZE &&
+			leaf.end == start + size && leaf.offset == 1 &&
+			!pt_leaf_page(&leaf);
+	}
+	mmap_read_unlock(t->mm);
+	exchange_huge_pte(t, start, size, old);
+
+	KUNIT_EXPECT_EQ(test, nr, 1);
+	KUNIT_EXPECT_TRUE(test, right);
+	KUNIT_EXPECT_EQ(test, seen.val, entry.val);
+	KUNIT_EXPECT_EQ(test, seen_at(t, start, &pfn), SEEN_PAGE);
+}
+
 static void fault_in_for_reading(struct kunit *test, unsigned long addr)
 {
 	struct pagewalk_test *t = test->priv;
@@ -6652,6 +6744,7 @@ static struct kunit_case pt_leaf_test_cases[] = {
 	KUNIT_CASE(leaf_pud_pfn),
 	KUNIT_CASE(leaf_hugetlb),
 	KUNIT_CASE(leaf_hugetlb_in_two_tables),
+	KUNIT_CASE_PARAM(leaf_hugetlb_not_present, absent_gen_params),
 	KUNIT_CASE(leaf_seek),
 	KUNIT_CASE(leaf_seek_huge_zero),
 	KUNIT_CASE(leaf_seek_nothing),
